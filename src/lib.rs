@@ -17,7 +17,7 @@
 //! | know what went wrong | [`error`] |
 //! | push batches through stages on your own thread | [`chain`], [`batch`], [`sensor`], [`mod@arrow`] |
 //! | write a stage | [`stage`], [`options`], [`time`]; a moving statistic: [`kernel`] |
-//! | write a source | [`source`], [`format`](mod@format), [`offset`] |
+//! | write a source | [`source`], [`format`](mod@format) |
 //! | write a sink | [`sink`], [`files`] |
 //! | find components by name | [`registry`] |
 //! | call the command line | [`cli`] |
@@ -58,8 +58,9 @@ pub mod pipeline {
 }
 
 /// How a pipeline is run ([`RunOptions`]), on the calling thread or another one ([`Running`](runtime::Running)), its progress ([`Observer`](runtime::Observer)),
-/// and its result ([`Report`]).
+/// and its result ([`Report`]), with ledgers (counts of records by outcome) and latencies.
 pub mod runtime {
+    pub use tidemill_core::metrics::{Entry, Latency, Ledger};
     pub use tidemill_engine::cuts::CutRequest;
     pub use tidemill_engine::runtime::{
         FirstPassReport, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
@@ -74,6 +75,7 @@ pub mod verify {
 
 /// Sources: where records come from. Implement [`SourceSpec`](source::SourceSpec) for a new one.
 pub mod source {
+    pub use tidemill_core::offset::Offset;
     #[cfg(feature = "polars")]
     pub use tidemill_engine::source::Frame;
     pub use tidemill_engine::source::{
@@ -121,18 +123,12 @@ pub mod options {
 /// Failures: an [`Error`] ends the run; a [`Rejection`] rejects one record, and the run continues.
 pub mod error {
     pub use tidemill_core::error::{Error, ErrorKind, PartIndex, Rejection, RejectionKind, Result};
+    pub use tidemill_core::offset::{Position, Trigger};
 }
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
-    pub use tidemill_core::time::{
-        Agreement, Clock, Period, Timestamp, Watermark, format_duration, parse_duration,
-    };
-}
-
-/// The position of a record in the input.
-pub mod offset {
-    pub use tidemill_core::offset::{Offset, Position, Sequence, Trigger};
+    pub use tidemill_core::time::{Agreement, Clock, Period, Timestamp, Watermark};
 }
 
 /// Sensor names and their ids in a batch.
@@ -148,6 +144,7 @@ pub mod batch {
         Batch, Booleans, Buffer, Bytes, Column, Extent, Field, FieldRole, FieldType, Mask, Number, Numbers,
         Origin, Origins, Range, Schema, Span, Text, TimeColumn,
     };
+    pub use tidemill_core::offset::Sequence;
 }
 
 /// Arrow record batches to batches and back, sharing memory. Parquet files and the polars feature use the same conversions.
@@ -185,11 +182,6 @@ pub mod chain {
 pub mod files {
     pub use tidemill_engine::atomic::Outputs;
     pub use tidemill_engine::files::{Access, Base, FileHandle, FilePath, FileSystem, FileType};
-}
-
-/// Ledgers (counts of records by outcome) and latencies.
-pub mod metrics {
-    pub use tidemill_core::metrics::{Entry, Latency, Ledger};
 }
 
 #[cfg(feature = "cli")]

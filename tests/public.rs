@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use model::{Crates, Definition, Target};
 
 /// Fewer items than this; whoever raises it says in the commit what users need the new ones for.
-const MOST: usize = 254;
+const MOST: usize = 250;
 
 /// What public signatures speak of and users cannot name: it is for the crates of this workspace among themselves, such as the command. The list may
 /// become shorter.

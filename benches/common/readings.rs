@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidemill::batch::{Batch, Bytes, Schema};
 use tidemill::format::{Format, Head};
-use tidemill::offset::Offset;
 use tidemill::sensor::Sensors;
+use tidemill::source::Offset;
 use tidemill::stage::{Flow, Process, Stage};
 use tidemill_core::format::csv::{Csv, Dialect};
 use tidemill_core::format::influx::{Influx, InfluxOptions};

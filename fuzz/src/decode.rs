@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tidemill::Result;
 use tidemill::batch::{Batch, Bytes, Column};
 use tidemill::format::{BoundFormat, Chunk, Decoded, Head};
-use tidemill::offset::Offset;
 use tidemill::sensor::Sensors;
+use tidemill::source::Offset;
 use tidemill::time::Timestamp;
 use tidemill_core::sensor::{SensorIds, SharedSensors};
 

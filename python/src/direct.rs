@@ -1,5 +1,6 @@
 //! Stages that are given record batches directly, on the calling thread: what a chain and a first pass have in common.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -34,6 +35,8 @@ pub(crate) struct State<E> {
     running: Option<Running<E>>,
     /// Records that were rejected.
     pub(crate) rejected: u64,
+    /// Whether a call panicked.
+    is_broken: bool,
 }
 
 /// Stages whose columns are known.
@@ -51,7 +54,14 @@ impl<E: Send> Direct<E> {
         begin: impl Fn(&Arc<Schema>) -> Result<(EngineChain, E)> + Send + 'static,
     ) -> Self {
         let begin = Box::new(begin);
-        Self(Mutex::new(State { columns, begin, sensors: Sensors::default(), running: None, rejected: 0 }))
+        Self(Mutex::new(State {
+            columns,
+            begin,
+            sensors: Sensors::default(),
+            running: None,
+            rejected: 0,
+            is_broken: false,
+        }))
     }
 
     /// Lets `act` work with them, without the interpreter.
@@ -60,13 +70,24 @@ impl<E: Send> Direct<E> {
         py: Python<'_>,
         act: impl FnOnce(&mut State<E>) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let result = py.detach(|| self.0.try_lock().map(|mut state| act(&mut state)));
+        let result = py.detach(|| self.0.try_lock().map(|mut state| state.guarded(act)));
         let result = result.ok_or_else(|| PyRuntimeError::new_err("another thread is using this"))?;
         result.map_err(|error| exception(py, &error))
     }
 }
 
 impl<E> State<E> {
+    /// Lets `act` work with the stages. After a panic, what they have kept may be half a batch: nothing is made of it any more.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.is_broken {
+            return Err(broken("the stages panicked earlier"));
+        }
+        self.is_broken = true;
+        let result = catch_unwind(AssertUnwindSafe(|| act(self)));
+        self.is_broken = result.is_err();
+        result.unwrap_or_else(|_| Err(broken("the stages panicked")))
+    }
+
     /// Decodes `records`; the first ones say which columns there are.
     pub(crate) fn decode(&mut self, records: &RecordBatch) -> Result<Batch> {
         if self.running.is_none() {
@@ -89,6 +110,10 @@ impl<E> State<E> {
         })?;
         Ok((running, &mut self.sensors))
     }
+}
+
+fn broken(what: &str) -> Error {
+    Error::internal(what).with_help("this is a bug in tidemill or in a stage; start with new ones")
 }
 
 /// Makes the stages of a pipeline in JSON. Those with constants in `constants`, by stage, have an option `load`, whose file these are the text of.

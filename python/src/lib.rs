@@ -43,7 +43,11 @@ mod stream;
 mod values;
 mod wait;
 
+use mimalloc::MiMalloc;
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The native part of `tidemill`.
 #[pymodule]

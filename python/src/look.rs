@@ -16,6 +16,7 @@ use tidemill::source::OpenOptions;
 use tidemill::verify::{Verdict, VerifyOptions};
 use tidemill::{Error, ErrorKind, Pipeline, Result};
 
+use crate::errors::exception;
 use crate::exit::{note_run, start_thread};
 use crate::wait::LOOK;
 
@@ -59,7 +60,7 @@ fn interruptible<R: Send + 'static>(
         match py.detach(|| done.recv_timeout(LOOK)) {
             Ok(result) => return Ok(result),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(PyRuntimeError::new_err("the thread of a pipeline is gone"));
+                return Err(exception(py, &Error::internal("the thread of a pipeline is gone")));
             }
             Err(RecvTimeoutError::Timeout) => {
                 py.check_signals().inspect_err(|_| stop.store(true, Ordering::Relaxed))?;

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use tidemill::Error;
 use tidemill::format::Names;
 use tidemill::pipeline::{Pipeline as EnginePipeline, Spec};
 use tidemill::registry;
@@ -85,6 +86,18 @@ impl Pipeline {
     fn of_parts(py: Python<'_>, json: &str, objects: Vec<Py<PyAny>>, set: Vec<String>) -> PyResult<Self> {
         let spec = Spec::new("pipeline", toml_of(json)?);
         Self::resolve(py, &set.into_iter().fold(spec, Spec::with_set), objects)
+    }
+
+    /// Its stages: the type and the options of each. Fails where one is not fed by the part before it.
+    fn stages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let stages = self.engine()?.stages;
+        if let Some(at) = stages.iter().position(|entry| entry.from.is_some()) {
+            let error = Error::config(format!("stage {at} has `from`: the stages are not one after another"));
+            return Err(exception(py, &error.with_help("give those of one branch as a list")));
+        }
+        let stages =
+            stages.iter().map(|entry| serde_json::json!([entry.stage.name(), entry.stage.parameters()]));
+        to_python(py, &stages.collect())
     }
 
     /// What it would do: as values, and as text. Opens its sources.

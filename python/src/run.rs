@@ -17,6 +17,7 @@ use tidemill::runtime::{Observer, StateOptions};
 use tidemill::source::Progress;
 use tidemill::{Error, Report, RunOptions};
 
+use crate::errors::exception;
 use crate::exit::{Process, is_closing, note_run, start_thread};
 use crate::records::Rows;
 use crate::runs::{Ongoing, Runs};
@@ -117,7 +118,7 @@ impl Started {
                     return self.result(py, result, interrupt);
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the run's thread is gone"));
+                    return Err(exception(py, &Error::internal("the run's thread is gone")));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

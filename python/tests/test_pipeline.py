@@ -463,3 +463,42 @@ def test_a_chain_takes_record_batches_only():
     for wrong in (5, None, "text"):
         with pytest.raises(TypeError, match="expected a record batch"):
             Chain([Threshold(min=0)]).push(wrong)
+
+
+EVERY_STAGE = [
+    tidemill.Aggregate(every="1h", statistics=["mean", "max"], quantiles=[0.5]),
+    tidemill.Dedupe(),
+    MovingAverage(window=5, min_samples=2, into="mean_of_{column}"),
+    tidemill.MovingMax(window="5m"),
+    tidemill.MovingMedian(window=5),
+    tidemill.MovingMin(window=5),
+    tidemill.MovingStd(window=5),
+    Normalize(method="zscore", fit=True),
+    Normalize(min=0.0, max=100.0, into="{column}_scaled"),
+    tidemill.Rate(),
+    tidemill.Silence(after="1m"),
+    Threshold(min=0, max=100, action="flag", sensors={"s1": {"max": 50.0}}),
+]
+
+
+@pytest.mark.parametrize("stage", EVERY_STAGE, ids=repr)
+def test_the_stages_of_a_pipeline_make_the_same_pipeline(stage):
+    table = pa.Table.from_pylist(readings(500))
+    given = Pipeline([table, stage])
+    (told,) = given.stages
+    assert type(told) is type(stage)
+    again = Pipeline([table, told])
+    assert again.stages == given.stages
+    assert again.to_arrow() == given.to_arrow()
+
+
+def test_the_stages_of_a_file_and_those_that_are_none(tmp_path):
+    source = '[source]\ntype = "synthetic"\nrecords = 10\nsensors = 2\n'
+    file = tmp_path / "p.toml"
+    file.write_text(source + '[[stage]]\ntype = "threshold"\nmax = 90\n[[sink]]\ntype = "null"\n')
+    assert [stage.options["max"] for stage in Pipeline.from_file(file, set="stage.0.max=80").stages] == [80.0]
+    with pytest.raises(SpecError, match="stage 1 .*none of the engine's own"):
+        _ = Pipeline([readings(3), Threshold(max=1), Same()]).stages
+    file.write_text(source + '[[stage]]\ntype = "dedupe"\nname = "a"\n[[stage]]\ntype = "dedupe"\nfrom = "a"\n[[sink]]\ntype = "null"\n')
+    with pytest.raises(SpecError, match="stage 1 has `from`"):
+        _ = Pipeline.from_file(file).stages

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tidemill::Error;
 use tidemill::batch::{Batch, Schema};
 use tidemill::error::Result;
-use tidemill::offset::Offset;
 use tidemill::sensor::{SensorId, SensorLookup, Sensors};
 use tidemill::sink::{Block, Job, Prepare, Repeat, Sink, SinkCheckpoint, SinkContext, SinkSpec};
-use tidemill::source::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use tidemill::source::{Input, Offset, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill_core::stage::{
     Cut, CutKind, Fit, Fitted, Flow, Groups, Made, Pieces, Process, Reach, Shards, Share, Stage,
 };

@@ -1,10 +1,13 @@
 //! `cargo xtask python`: the Python package: its types, its tests, its examples.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
-use crate::{Outcome, cargo, root, run, target, tools};
+use crate::{Outcome, cargo, root, run, run_quietly, target, tools};
 
 const PACKAGE: &str = "python/package/tidemill";
 const GENERATOR: &str = "python/generate.py";
@@ -40,10 +43,7 @@ pub(crate) fn python() -> Outcome {
     package.test(&tests)?;
     // Spark runs on it.
     tools::installed("java", "default-jre-headless")?;
-    for name in INTEGRATIONS {
-        package.test_with(name, &["--doctest-modules", "--pyargs", &format!("tidemill.{name}")])?;
-    }
-    EXAMPLES.into_iter().try_for_each(|name| package.test_with(name, &[]))
+    package.test_side_by_side()
 }
 
 /// Writes the modules of components from their schemas.
@@ -72,8 +72,32 @@ impl Package {
         Ok(Self { python, installed })
     }
 
-    /// Runs the tests in `python/tests/NAME`, and `others`, in an environment of their own: their requirements contradict those of other tests.
-    fn test_with(&self, name: &str, others: &[&str]) -> Outcome {
+    /// Runs the tests of integrations and examples, as many at a time as there are cores; each one's output is shown when it has ended.
+    fn test_side_by_side(&self) -> Outcome {
+        // Installations one after another: some install the same Debian packages.
+        let integrations = INTEGRATIONS.iter().map(|name| {
+            let module = format!("tidemill.{name}");
+            self.tests_of(name, &["--doctest-modules", "--pyargs", &module])
+        });
+        let examples = EXAMPLES.iter().map(|name| self.tests_of(name, &[]));
+        let waiting = Mutex::new(integrations.chain(examples).collect::<Result<VecDeque<_>, _>>()?);
+        let failed = Mutex::new(Vec::new());
+        let next = || waiting.lock().ok()?.pop_front();
+        let work = || {
+            while let Some(mut command) = next() {
+                if let Err(why) = run_quietly(&mut command) {
+                    failed.lock().map(|mut failed| failed.push(why)).unwrap_or_default();
+                }
+            }
+        };
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+        let failed = failed.into_inner().map_err(|error| error.to_string())?;
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+    }
+
+    /// The tests in `python/tests/NAME`, and `others`, in an environment of their own: their requirements contradict those of other tests.
+    fn tests_of(&self, name: &str, others: &[&str]) -> Result<Command, String> {
         let folder = format!("python/tests/{name}");
         let python = tools::python_with(name, &root().join(&folder).join("requirements.txt"))?;
         let package = Self { python, installed: self.installed.clone() };
@@ -82,7 +106,7 @@ impl Package {
         if project.exists() {
             command.env("TIDEMILL_JARS", tools::jars_with(&format!("{name}-jars"), &project)?);
         }
-        run(&mut command)
+        Ok(command)
     }
 
     fn test(&self, arguments: &[&str]) -> Outcome {

@@ -10,9 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidemill::batch::{Batch, Column, Field, Numbers, Origins, Schema, Span, Text, TimeColumn};
 use tidemill::files::{Base, FilePath, Outputs};
-use tidemill::offset::Offset;
 use tidemill::sensor::SensorLookup;
-use tidemill::source::{Component, Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use tidemill::source::{Component, Input, Offset, OpenOptions, Progress, Source, SourceSpec, Traits};
 use tidemill::time::Timestamp;
 use tidemill::{Error, Result};
 

@@ -15,7 +15,9 @@ from .errors import SpecError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Kernel", "empty", "nanoseconds", "order_of", "ordered", "warn_of_rejected"]
+    from .pipeline import Pipeline
+
+__all__ = ["Kernel", "empty", "nanoseconds", "order_of", "ordered", "stages_of", "warn_of_rejected"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -142,6 +144,15 @@ class Kernel:
 
     def _constants_of(self, at: int) -> str | None:
         return self.constants[at] if at < len(self.constants) else None
+
+
+def stages_of(given: Iterable[Component] | Pipeline) -> list[Component]:
+    """The stages that are given, or those of a pipeline.
+
+    Raises:
+        SpecError: Some stages of the pipeline run in a `Pipeline` only.
+    """
+    return list(getattr(given, "stages", given))
 
 
 def ordered(records: pyarrow.Table, time: str, sensor: str) -> pyarrow.Table:

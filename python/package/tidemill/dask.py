@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import _passes
-from ._partitions import Kernel, ordered
+from ._partitions import Kernel, ordered, stages_of
 from ._passes import Pass, fitted
 from .component import Component
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from dask.dataframe import DataFrame  # type: ignore[import-not-found, unused-ignore]
     from dask.delayed import Delayed  # type: ignore[import-not-found, unused-ignore]
 
+    from .pipeline import Pipeline
+
 __all__ = ["fit", "run"]
 
 
 def run(
     frame: DataFrame | Sequence[Delayed],
-    stages: Iterable[Component],
+    stages: Iterable[Component] | Pipeline,
     *,
     time: str = "time",
     sensor: str = "sensor",
@@ -43,7 +45,8 @@ def run(
 
     Args:
         frame: The records, one row for each sensor and time: a DataFrame of Dask, or delayed ones of pandas.
-        stages: The engine's own stages. Files that their options name must be on every worker.
+        stages: The engine's own stages; or a pipeline, of which they are: its sources and sinks are not used. Files that their options name must
+            be on every worker.
         time: The column of the event time.
         sensor: The column of the sensor's name: text in the result.
         measurements: The columns of numbers; by default, all that have numbers.
@@ -61,14 +64,14 @@ def run(
     """
     records = _Records.of(frame, time, sensor, partitions)
     roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
-    kernel = fitted(stages, records.columns, records.observe, **roles, constants=constants, watermark=watermark)
+    kernel = fitted(stages_of(stages), records.columns, records.observe, **roles, constants=constants, watermark=watermark)
     meta = _frame(kernel.output.empty_table())
     return records.together().map_partitions(_partition, kernel, records.columns, meta=meta)
 
 
 def fit(
     frame: DataFrame | Sequence[Delayed],
-    stages: Iterable[Component],
+    stages: Iterable[Component] | Pipeline,
     *,
     time: str = "time",
     sensor: str = "sensor",
@@ -90,7 +93,7 @@ def fit(
         SpecError: The stages do not fit the columns.
     """
     records = _Records.of(frame, time, sensor, partitions)
-    stages = list(stages)
+    stages = stages_of(stages)
     roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
     learnt = _passes.fit(stages, records.columns, records.observe, **roles, constants=constants)
     _passes.save(stages, learnt)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
-from . import _native
+from . import _native, stages
 from ._native import Running, Stream, Table
 from ._options import plain_options
 from .component import Component
@@ -122,6 +122,19 @@ class Pipeline:
     def __reduce__(self) -> tuple[Callable[..., Pipeline], tuple[Any, ...]]:
         # Made anew by the process that gets it, from its parts or its file.
         return self._made_by
+
+    @property
+    def stages(self) -> tuple[Component, ...]:
+        """Its stages, each with all options, defaults too: for `Chain`, and for `tidemill.spark` and `tidemill.dask`.
+
+        >>> from tidemill import MovingAverage, Pipeline
+        >>> [stage.type for stage in Pipeline([[{"sensor": "a", "value": 1.0}], MovingAverage(window=2)]).stages]
+        ['moving_average']
+
+        Raises:
+            SpecError: One is written in Python; or they are not one after another, but in branches.
+        """
+        return tuple(_stage(at, type, options) for at, (type, options) in enumerate(self._pipeline.stages()))
 
     def run(self, *, progress: bool = False, **settings: Unpack[Settings]) -> Report:
         """Runs it to the end of its input, and gives the report: the ledger of every part, as in `tidemill run --report`.
@@ -273,6 +286,15 @@ class Verdict(NamedTuple):
     files: tuple[str, ...]
     """The outputs that were compared."""
     seed: int
+
+
+def _stage(at: int, type: str, options: Mapping[str, Any]) -> Component:
+    made = next((one for one in map(vars(stages).get, stages.__all__) if one.type == type), None)
+    if made is None:
+        raise SpecError(f"stage {at} (`{type}`) is none of the engine's own stages", help="it runs in a `Pipeline` only")
+    stage: Component = made.__new__(made)
+    Component.__init__(stage, **options)
+    return stage
 
 
 def _from_file(cls: type[Pipeline], path: str | os.PathLike[str], set: Sequence[str]) -> Pipeline:

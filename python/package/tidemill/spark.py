@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _passes
-from ._partitions import Kernel, empty, order_of, ordered, warn_of_rejected
+from ._partitions import Kernel, empty, order_of, ordered, stages_of, warn_of_rejected
 from ._passes import Pass, fitted
 from .chain import Chain
 from .component import Component
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
     from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found, unused-ignore]
+
+    from .pipeline import Pipeline
 
     _Run: TypeAlias = Callable[[Iterator[pyarrow.RecordBatch]], Iterator[pyarrow.RecordBatch]]
 
@@ -46,7 +48,7 @@ _MILLISECOND = 1_000_000
 
 def run(
     df: DataFrame,
-    stages: Iterable[Component],
+    stages: Iterable[Component] | Pipeline,
     *,
     time: str = "time",
     sensor: str = "sensor",
@@ -63,7 +65,8 @@ def run(
 
     Args:
         df: The records: one row for each sensor and time.
-        stages: The engine's own stages. Files that their options name must be on every executor.
+        stages: The engine's own stages; or a pipeline, of which they are: its sources and sinks are not used. Files that their options name must
+            be on every executor.
         time: The column of the event time.
         sensor: The column of the sensor's name: text in the result.
         measurements: The columns of numbers; by default, all that have numbers. Nested columns are left out.
@@ -80,13 +83,13 @@ def run(
     """
     records = _Records(df, _arrow(df), time, sensor, partitions)
     roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
-    kernel = fitted(stages, records.columns, records.observe, **roles, constants=constants, watermark=watermark)
+    kernel = fitted(stages_of(stages), records.columns, records.observe, **roles, constants=constants, watermark=watermark)
     return records.map(records.ordered(), kernel.run, _spark(kernel.output))
 
 
 def fit(
     df: DataFrame,
-    stages: Iterable[Component],
+    stages: Iterable[Component] | Pipeline,
     *,
     time: str = "time",
     sensor: str = "sensor",
@@ -108,7 +111,7 @@ def fit(
         SpecError: The stages do not fit the columns.
     """
     records = _Records(df, _arrow(df), time, sensor, partitions)
-    stages = list(stages)
+    stages = stages_of(stages)
     roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
     learnt = _passes.fit(stages, records.columns, records.observe, **roles, constants=constants)
     _passes.save(stages, learnt)
@@ -117,7 +120,7 @@ def fit(
 
 def stream(
     df: DataFrame,
-    stages: Iterable[Component],
+    stages: Iterable[Component] | Pipeline,
     *,
     time: str = "time",
     sensor: str = "sensor",
@@ -147,7 +150,7 @@ def stream(
 
     columns, has_watermark = _arrow(df), _has_watermark(df)
     roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
-    kernel = Kernel.of(stages, columns, **roles, constants=constants, has_end=False, has_watermark=has_watermark)
+    kernel = Kernel.of(stages_of(stages), columns, **roles, constants=constants, has_end=False, has_watermark=has_watermark)
     # As a whole, since pandas knows a column of numbers with nulls only as floating-point numbers, in which null and NaN are one.
     row = functions.struct(*(_carried(field.name, field.type) for field in columns))
     rows = df.select(_column(sensor).alias("sensor"), row.alias("row"))

@@ -6,9 +6,8 @@ use std::sync::atomic::AtomicBool;
 use arrow_array::RecordBatch;
 use tidemill::arrow::Decoder;
 use tidemill::batch::Schema;
-use tidemill::offset::Offset;
 use tidemill::sensor::SensorLookup;
-use tidemill::source::{Input, OpenOptions, Progress, Source};
+use tidemill::source::{Input, Offset, OpenOptions, Progress, Source};
 use tidemill::{Error, Result};
 
 use crate::saved::Snapshot;
@@ -17,7 +16,7 @@ use crate::source::shared::Taken;
 use crate::source::{Declared, Opened, Resumes, with_defaults};
 
 /// Records of a batch of Arrow's that go through the pipeline at once.
-const BATCH: usize = 16_384;
+const BATCH: usize = 65_536;
 
 pub(super) struct Running {
     declared: Arc<Declared>,

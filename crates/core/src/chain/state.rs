@@ -136,7 +136,7 @@ impl Chain {
             then.join(", "),
             now.join(", ")
         ))
-        .with_help("build the chain with the same stages, or start anew"))
+        .with_help("build the chain with the same stages, or start without the saved state"))
     }
 }
 

@@ -46,7 +46,7 @@ impl Identity {
     /// A data error that says what differs.
     pub(crate) fn check(&self, saved: &Self) -> Result<()> {
         let differs = |what: String| {
-            let help = "use the same stages with the same columns as when it was saved, or start anew";
+            let help = "use the same stages with the same columns as when it was saved, or start without the saved state";
             Err(Error::data(format!("the saved state does not fit: {what}")).with_help(help))
         };
         if self.name != saved.name {
@@ -59,7 +59,7 @@ impl Identity {
         if self.version != saved.version {
             let what = format!("its version is {}, this release reads {}", saved.version, self.version);
             return Err(Error::data(format!("the saved state does not fit: {what}"))
-                .with_help("use the release that saved it, or start anew"));
+                .with_help("use the release that saved it, or start without the saved state"));
         }
         let options = differences(&saved.options, &self.options);
         if !options.is_empty() {

@@ -80,7 +80,7 @@ impl Envelope {
                 "{what} is of version {version}; this release reads version {}",
                 self.version
             ))
-            .with_help("use the release that saved it, or start anew"));
+            .with_help("use the release that saved it, or start without the saved state"));
         }
         if stable_hash(sealed).to_le_bytes() != hash {
             return Err(damaged("they are damaged"));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_array::types::{ArrowDictionaryKeyType, Float32Type, Float64Type, Int64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray, downcast_dictionary_array};
+use arrow_buffer::ArrowNativeType;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::field_type;
@@ -158,18 +159,49 @@ pub(crate) fn sensors(
     file: &str,
     lookup: &mut dyn SensorLookup,
 ) -> Result<()> {
-    match array.as_dictionary_opt::<Int32Type>().filter(|names| is_text(names.data_type())) {
-        Some(dictionary) => {
-            let names = texts_of(dictionary.values(), file)?;
-            let name = |key: usize| names.is_valid(key).then(|| names.value(key));
-            let keys = dictionary.keys().iter().map(|key| key.and_then(|key| usize::try_from(key).ok()));
-            typed.sensors(keys.map(|key| key.and_then(name)), lookup)
-        }
-        None => {
-            let names = texts(typed, at, array, file)?;
-            typed.sensors(names.iter(), lookup)
+    if array.as_any_dictionary_opt().is_some_and(|dictionary| is_text(dictionary.values().data_type())) {
+        let filled = downcast_dictionary_array!(
+            array => sensors_of(typed, array, file, lookup)?,
+            _ => false,
+        );
+        if filled {
+            return Ok(());
         }
     }
+    let names = texts(typed, at, array, file)?;
+    let offsets = names.value_offsets();
+    match (names.null_count(), offsets.first(), offsets.last()) {
+        // The offsets of an empty piece of an array may be those of bytes that did not come along.
+        (0, Some(&first), Some(&last)) if !names.is_empty() => {
+            let text = &names.values()[first as usize..last as usize];
+            let place = |ends: &[i32]| ((ends[0] - first) as u32, (ends[1] - ends[0]) as u32);
+            let places: Vec<_> = offsets.windows(2).map(place).collect();
+            typed.sensor_texts(text, &places, |row| names.value(row), lookup)
+        }
+        _ => typed.sensors(names.iter(), lookup),
+    }
+}
+
+/// Fills the sensor column from a dictionary; not from one with far more names than records, which are looked up record by record.
+fn sensors_of<K: ArrowDictionaryKeyType>(
+    typed: &mut Typed<'_>,
+    dictionary: &DictionaryArray<K>,
+    file: &str,
+    lookup: &mut dyn SensorLookup,
+) -> Result<bool> {
+    let (keys, names) = (dictionary.keys(), texts_of(dictionary.values(), file)?);
+    if names.len() > 4 * keys.len() + 64 {
+        return Ok(false);
+    }
+    let name = |key: usize| names.is_valid(key).then(|| names.value(key));
+    match (keys.null_count(), keys.values()) {
+        (0, keys) => typed.sensor_keys(|row| Some(keys[row].as_usize()), names.len(), name, lookup)?,
+        (_, values) => {
+            let key = |row: usize| keys.is_valid(row).then(|| values[row].as_usize());
+            typed.sensor_keys(key, names.len(), name, lookup)?;
+        }
+    }
+    Ok(true)
 }
 
 /// Parses the digits of a decimal.

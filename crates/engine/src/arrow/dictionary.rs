@@ -10,45 +10,53 @@ use crate::error::{Error, Result};
 use crate::sensor::{SensorId, Sensors};
 
 /// The sensors of one batch, each name once, in order of first appearance.
-pub(super) fn dictionary(
-    ids: impl ExactSizeIterator<Item = u32>,
-    sensors: &Sensors,
-) -> Result<DictionaryArray<Int32Type>> {
-    let mut places = Places::for_rows(ids.len(), sensors.len());
-    let mut names = Vec::new();
-    let mut keys = Vec::with_capacity(ids.len());
-    for id in ids {
-        let place = places.of(id);
-        if *place < 0 {
-            *place = names.len() as i32;
-            names.push(sensors.name(SensorId(id)));
-        }
-        keys.push(*place);
-    }
-    DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from(names)))
+pub(super) fn dictionary(ids: &[SensorId], sensors: &Sensors) -> Result<DictionaryArray<Int32Type>> {
+    // A small batch has few of many sensors.
+    let (keys, names) = match sensors.len() > 4 * ids.len() + 64 {
+        true => in_map(ids),
+        false => in_table(ids, sensors.len()),
+    };
+    let names = names.into_iter().map(|id| sensors.name(id));
+    DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from_iter_values(names)))
         .map_err(|error| Error::internal(format!("cannot build the dictionary of sensors: {error}")))
 }
 
-/// Where each sensor's name stands among those of a batch; negative where it does not yet.
-enum Places {
-    /// By sensor.
-    Table(Vec<i32>),
-    /// Of the few that a small batch has among many.
-    Map(HashMap<u32, i32>),
+/// The number of each of `ids`, and those that appear, in the order of their numbers.
+fn in_map(ids: &[SensorId]) -> (Vec<i32>, Vec<SensorId>) {
+    let (mut numbers, mut names) = (HashMap::new(), Vec::new());
+    let number = |&id: &SensorId| {
+        *numbers.entry(id).or_insert_with(|| {
+            names.push(id);
+            names.len() as i32 - 1
+        })
+    };
+    let keys = ids.iter().map(number).collect();
+    (keys, names)
 }
 
-impl Places {
-    fn for_rows(rows: usize, sensors: usize) -> Self {
-        if sensors > 4 * rows + 64 { Self::Map(HashMap::new()) } else { Self::Table(vec![-1; sensors]) }
-    }
-
-    #[inline]
-    fn of(&mut self, id: u32) -> &mut i32 {
-        match self {
-            Self::Table(places) => &mut places[id as usize],
-            Self::Map(places) => places.entry(id).or_insert(-1),
+/// The same with a table of all `sensors`.
+fn in_table(ids: &[SensorId], sensors: usize) -> (Vec<i32>, Vec<SensorId>) {
+    const ABSENT: i32 = -1;
+    /// Records that are looked up at once.
+    const BLOCK: usize = 1024;
+    let (mut numbers, mut names) = (vec![ABSENT; sensors], Vec::new());
+    let mut keys = Vec::with_capacity(ids.len());
+    for block in ids.chunks(BLOCK) {
+        let first = keys.len();
+        keys.extend(block.iter().map(|id| numbers[id.index()]));
+        if !keys[first..].iter().fold(false, |any, key| any | (*key == ABSENT)) {
+            continue;
+        }
+        for (key, &id) in keys[first..].iter_mut().zip(block) {
+            let number = &mut numbers[id.index()];
+            if *number == ABSENT {
+                *number = names.len() as i32;
+                names.push(id);
+            }
+            *key = *number;
         }
     }
+    (keys, names)
 }
 
 #[cfg(test)]
@@ -56,13 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_batch_of_many_sensors_looks_at_its_own_alone() {
+    fn names_are_those_of_the_batch_alone() {
         let mut sensors = Sensors::default();
-        let ids: Vec<u32> = (0..1000).map(|at| sensors.id(&format!("s{at}")).expect("room").0).collect();
-        assert!(matches!(Places::for_rows(3, 1000), Places::Map(_)));
-        assert!(matches!(Places::for_rows(1000, 1000), Places::Table(_)));
-        for few in [&[7, 900, 7][..], &[0], &[]] {
-            let made = dictionary(few.iter().map(|&at| ids[at]), &sensors).expect("fits");
+        let ids: Vec<_> = (0..1000).map(|at| sensors.id(&format!("s{at}")).expect("room")).collect();
+        // Enough records for a table of all sensors, too.
+        let many = [7; 500];
+        for few in [&[7, 900, 7][..], &[0], &[], &many] {
+            let few_ids: Vec<_> = few.iter().map(|&at| ids[at]).collect();
+            let made = dictionary(&few_ids, &sensors).expect("fits");
             let names = made.downcast_dict::<StringArray>().expect("names").into_iter();
             let expected: Vec<_> = few.iter().map(|at| Some(format!("s{at}"))).collect();
             assert_eq!(names.map(|name| name.map(str::to_owned)).collect::<Vec<_>>(), expected);

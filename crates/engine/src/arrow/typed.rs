@@ -381,31 +381,87 @@ impl<'a> Typed<'a> {
         names: impl Iterator<Item = Option<&'t str>>,
         sensors: &mut dyn SensorLookup,
     ) -> Result<()> {
-        let (options, at) = (self.options, self.schema.sensor());
         let mut ids = Vec::with_capacity(self.rows);
-        let mut last: Option<(&str, SensorId)> = None;
+        let mut last: Option<(Option<&str>, SensorId)> = None;
         for (row, name) in names.enumerate() {
-            let name = name.map(|name| name.trim_matches([' ', '\t']));
-            let name = name.filter(|name| !options.is_null(name.as_bytes()));
-            if name.is_none() {
-                self.refuse(row, at, "no sensor");
-            }
-            if let Some(name) = name.filter(|name| name.len() > MAX_NAME) {
-                self.refuse(row, at, long_name(name.len()));
-            }
-            let Some(name) = name.filter(|_| !self.refused.contains_key(&row)) else {
-                ids.push(SensorId(0));
-                continue;
-            };
             let id = match last {
                 Some((known, id)) if known == name => id,
-                _ => sensors.id(name)?,
+                _ => self.sensor(row, name, sensors)?,
             };
-            last = Some((name, id));
+            last = (id != SensorId::UNKNOWN).then_some((name, id));
             ids.push(id);
         }
-        self.columns[at] = Column::Sensor(ids);
+        self.columns[self.schema.sensor()] = Column::Sensor(ids);
         Ok(())
+    }
+
+    /// The same for the names of a dictionary with `count` entries, each of which is looked up once. `key` gives the entry of a record.
+    pub(crate) fn sensor_keys<'t>(
+        &mut self,
+        key: impl Fn(usize) -> Option<usize>,
+        count: usize,
+        name: impl Fn(usize) -> Option<&'t str>,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()> {
+        /// Records that are looked up at once.
+        const BLOCK: usize = 1024;
+        let mut known = vec![SensorId::UNKNOWN; count];
+        let mut ids: Vec<SensorId> = Vec::with_capacity(self.rows);
+        for start in (0..self.rows).step_by(BLOCK) {
+            let end = self.rows.min(start + BLOCK);
+            let id_of = |row: usize, known: &[SensorId]| key(row).map_or(SensorId::UNKNOWN, |key| known[key]);
+            ids.extend((start..end).map(|row| id_of(row, &known)));
+            if !ids[start..].iter().fold(false, |any, id| any | (*id == SensorId::UNKNOWN)) {
+                continue;
+            }
+            for (row, id) in ids.iter_mut().enumerate().skip(start) {
+                *id = id_of(row, &known);
+                if *id == SensorId::UNKNOWN {
+                    *id = self.sensor(row, key(row).and_then(&name), sensors)?;
+                    key(row).into_iter().for_each(|key| known[key] = *id);
+                }
+            }
+        }
+        self.columns[self.schema.sensor()] = Column::Sensor(ids);
+        Ok(())
+    }
+
+    /// The same for names that are in `text` at these places: start and length. `name` gives that of a record.
+    pub(crate) fn sensor_texts<'t>(
+        &mut self,
+        text: &[u8],
+        places: &[(u32, u32)],
+        name: impl Fn(usize) -> &'t str,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<()> {
+        let mut ids = Vec::with_capacity(self.rows);
+        // A text that stands for a missing name may be the name of a sensor of another source.
+        if !self.options.has_null_values() {
+            sensors.known_ids(text, places, &mut ids);
+        }
+        ids.resize(places.len(), SensorId::UNKNOWN);
+        for (row, id) in ids.iter_mut().enumerate() {
+            let own = &text[places[row].0 as usize..][..places[row].1 as usize];
+            let is_trimmed = ![own.first(), own.last()].iter().any(|end| matches!(end, Some(b' ' | b'\t')));
+            if *id == SensorId::UNKNOWN || !is_trimmed {
+                *id = self.sensor(row, Some(name(row)), sensors)?;
+            }
+        }
+        self.columns[self.schema.sensor()] = Column::Sensor(ids);
+        Ok(())
+    }
+
+    /// The sensor of record `row`; unknown if the record is rejected, which adds no sensor.
+    fn sensor(&mut self, row: usize, name: Option<&str>, sensors: &mut dyn SensorLookup) -> Result<SensorId> {
+        let at = self.schema.sensor();
+        let name = name.map(|name| name.trim_matches([' ', '\t']));
+        match name.filter(|name| !self.options.is_null(name.as_bytes())) {
+            None => self.refuse(row, at, "no sensor"),
+            Some(name) if name.len() > MAX_NAME => self.refuse(row, at, long_name(name.len())),
+            Some(name) if !self.refused.contains_key(&row) => return sensors.id(name),
+            Some(_) => {}
+        }
+        Ok(SensorId::UNKNOWN)
     }
 
     /// Fills the sensor column with one name.

@@ -38,7 +38,7 @@ pub(crate) fn array(batch: &Batch, column: &Column, sensors: &Sensors) -> Result
             let nanos = ScalarBuffer::from(lent(&times.values));
             Arc::new(TimestampNanosecondArray::new(nanos, None).with_timezone("UTC"))
         }
-        Column::Sensor(ids) => Arc::new(dictionary(ids.iter().map(|id| id.0), sensors)?),
+        Column::Sensor(ids) => Arc::new(dictionary(ids, sensors)?),
         Column::F64(numbers) => {
             Arc::new(Float64Array::new(lent(&numbers.values).into(), nulls(&numbers.valid)))
         }

@@ -22,10 +22,20 @@ const FEBRUARY_1970: i64 = 31 * DAY;
 /// 1 January 2262.
 const YEAR_2262: i64 = 106_651 * DAY;
 
+/// Whether it may be one of them; decided by half of the bits, so that the compiler uses vector instructions of every processor.
+#[inline]
+fn may_be_odd(nanos: i64) -> bool {
+    let high = (nanos >> 32) as i32;
+    (high <= (FEBRUARY_1970 >> 32) as i32) | (high >= (YEAR_2262 >> 32) as i32)
+}
+
 impl OddTimes {
     /// Counts those of a batch.
     pub(crate) fn of(batch: &Batch) -> Self {
         let times = batch.times().unwrap_or_default();
+        if !times.iter().fold(false, |any, time| any | may_be_odd(time.as_nanos())) {
+            return Self::default();
+        }
         let (mut in_1970, mut in_2262) = (0, 0);
         for time in times {
             let nanos = time.as_nanos();

@@ -45,6 +45,11 @@ impl Constants {
         }
     }
 
+    /// Whether it scales to the same bits: 0 and -0 do not.
+    pub(super) fn is_same(self, other: Self) -> bool {
+        [self.zero, self.unit].map(f64::to_bits) == [other.zero, other.unit].map(f64::to_bits)
+    }
+
     /// The scaled value for [`Scale::Distance`].
     #[inline]
     pub(super) fn distance(self, value: f64) -> f64 {

@@ -103,7 +103,7 @@ impl Groups {
         debug_assert!(shards.is_power_of_two(), "{shards} shards");
         self.count(sensors);
         self.deal(Deal::among(shards));
-        self.order.clear();
+        // All are overwritten.
         self.order.resize(sensors.len(), 0);
         for (row, id) in sensors.iter().enumerate() {
             let place = &mut self.places[id.index()];
