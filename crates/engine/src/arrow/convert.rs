@@ -189,10 +189,11 @@ fn sensors_of<K: ArrowDictionaryKeyType>(
     file: &str,
     lookup: &mut dyn SensorLookup,
 ) -> Result<bool> {
-    let (keys, names) = (dictionary.keys(), texts_of(dictionary.values(), file)?);
-    if names.len() > 4 * keys.len() + 64 {
+    let keys = dictionary.keys();
+    if dictionary.values().len() > 4 * keys.len() + 64 {
         return Ok(false);
     }
+    let names = texts_of(dictionary.values(), file)?;
     let name = |key: usize| names.is_valid(key).then(|| names.value(key));
     match (keys.null_count(), keys.values()) {
         (0, keys) => typed.sensor_keys(|row| Some(keys[row].as_usize()), names.len(), name, lookup)?,

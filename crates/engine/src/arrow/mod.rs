@@ -89,6 +89,8 @@ pub(crate) fn description(field: &ArrowField) -> Field {
 }
 
 #[cfg(test)]
+mod sensors_tests;
+#[cfg(test)]
 mod shared_tests;
 
 #[cfg(test)]

@@ -395,7 +395,8 @@ impl<'a> Typed<'a> {
         Ok(())
     }
 
-    /// The same for the names of a dictionary with `count` entries, each of which is looked up once. `key` gives the entry of a record.
+    /// The same for the names of a dictionary with `count` entries, each of which is looked up once. `key` gives the entry of a record; one that the
+    /// dictionary does not have is no name.
     pub(crate) fn sensor_keys<'t>(
         &mut self,
         key: impl Fn(usize) -> Option<usize>,
@@ -405,6 +406,7 @@ impl<'a> Typed<'a> {
     ) -> Result<()> {
         /// Records that are looked up at once.
         const BLOCK: usize = 1024;
+        let key = |row: usize| key(row).filter(|&key| key < count);
         let mut known = vec![SensorId::UNKNOWN; count];
         let mut ids: Vec<SensorId> = Vec::with_capacity(self.rows);
         for start in (0..self.rows).step_by(BLOCK) {
