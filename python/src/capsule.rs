@@ -20,6 +20,8 @@ use crate::pandas::without_index;
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
+/// The format of record batches.
+const STRUCT: &str = "+s";
 
 pub(crate) type Capsules<'py> = (Bound<'py, PyCapsule>, Bound<'py, PyCapsule>);
 
@@ -43,7 +45,7 @@ fn stream_of(object: &Bound<'_, PyAny>) -> PyResult<Imported> {
     let stream = capsule.cast::<PyCapsule>()?.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
     // SAFETY: the capsule's name says that it has a stream, which is alive as long as the capsule; `from_raw` moves it out and leaves a released one.
     let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
-    Imported::new(stream).map_err(|error| bad(&error))
+    Imported::new(stream)
 }
 
 /// A stream of another library.
@@ -53,15 +55,20 @@ struct Imported {
 }
 
 impl Imported {
-    fn new(mut stream: FFI_ArrowArrayStream) -> Result<Self, ArrowError> {
-        let released =
-            || ArrowError::CDataInterface("this stream has been taken from its capsule already".into());
+    fn new(mut stream: FFI_ArrowArrayStream) -> PyResult<Self> {
+        let released = || PyValueError::new_err("this stream has been taken from its capsule already");
         let get_schema = stream.get_schema.filter(|_| stream.release.is_some()).ok_or_else(released)?;
         let mut schema = FFI_ArrowSchema::empty();
         // SAFETY: the stream is not released, and belongs to this function; the schema is a place to write to.
         match unsafe { get_schema(&raw mut stream, &raw mut schema) } {
-            0 => Ok(Self { stream, schema: Arc::new(Schema::try_from(&schema)?) }),
-            _ => Err(last_error(&mut stream)),
+            0 if schema.format() != STRUCT => Err(PyTypeError::new_err(
+                "expected a table, not one column: give a Series as `series.to_frame()`, and an array in a table",
+            )),
+            0 => {
+                let schema = Schema::try_from(&schema).map_err(|error| bad(&error))?;
+                Ok(Self { stream, schema: Arc::new(schema) })
+            }
+            _ => Err(bad(&last_error(&mut stream))),
         }
     }
 

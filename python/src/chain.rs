@@ -19,9 +19,34 @@ pub(crate) struct Chain(Direct<Encoder>);
 impl State<Encoder> {
     fn push(&mut self, records: &RecordBatch) -> Result<RecordBatch> {
         let batch = self.decode(records)?;
-        let (running, sensors) = self.begun()?;
-        let emitted = running.chain.push(batch, sensors)?;
-        self.emitted(vec![emitted])
+        self.change(|state| {
+            let (running, sensors) = state.begun()?;
+            let emitted = running.chain.push(batch, sensors)?;
+            state.emitted(vec![emitted])
+        })
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        self.change_or_refuse(|state| {
+            let (running, sensors) = state.begun()?;
+            let all = running.chain.finish(PIECE, sensors)?;
+            state.emitted(all)
+        })
+    }
+
+    fn advance(&mut self, watermark: Timestamp) -> Result<RecordBatch> {
+        self.change_or_refuse(|state| {
+            let (running, sensors) = state.begun()?;
+            let all = running.chain.advance(watermark, PIECE, sensors)?;
+            state.emitted(all)
+        })
+    }
+
+    fn restore(&mut self, states: &[Vec<u8>]) -> Result<()> {
+        self.change_or_refuse(|state| {
+            let (running, sensors) = state.begun()?;
+            running.chain.restore(states, sensors)
+        })
     }
 
     /// What leaves the last stage, as one record batch.
@@ -70,22 +95,12 @@ impl Chain {
 
     /// The input has ended: gives the records that stages have kept back.
     fn finish(&self, py: Python<'_>) -> PyResult<Batch> {
-        let finish = |state: &mut State<Encoder>| {
-            let (running, sensors) = state.begun()?;
-            let all = running.chain.finish(PIECE, sensors)?;
-            state.emitted(all)
-        };
-        self.0.act(py, finish).map(Batch)
+        self.0.act(py, State::finish).map(Batch)
     }
 
     /// All records before `watermark` (nanoseconds since 1970) have been pushed: gives what is due.
     fn advance(&self, py: Python<'_>, watermark: i64) -> PyResult<Batch> {
-        let advance = |state: &mut State<Encoder>| {
-            let (running, sensors) = state.begun()?;
-            let all = running.chain.advance(Timestamp::from_nanos(watermark), PIECE, sensors)?;
-            state.emitted(all)
-        };
-        self.0.act(py, advance).map(Batch)
+        self.0.act(py, |state| state.advance(Timestamp::from_nanos(watermark))).map(Batch)
     }
 
     /// The watermark (nanoseconds since 1970) at which `advance` may give records, if none are pushed before; None if it gives none.
@@ -114,10 +129,7 @@ impl Chain {
 
     /// Resumes from saved states, in a chain that has been given no records yet.
     fn restore(&self, py: Python<'_>, states: Vec<Vec<u8>>) -> PyResult<()> {
-        self.0.act(py, |state| {
-            let (running, sensors) = state.begun()?;
-            running.chain.restore(&states, sensors)
-        })
+        self.0.act(py, |state| state.restore(&states))
     }
 
     /// The number of rejected records.

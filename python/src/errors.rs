@@ -22,9 +22,34 @@ pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     })
 }
 
+/// Whether it says that a run was stopped.
+pub(crate) fn is_stopped(py: Python<'_>, raised: &PyErr) -> bool {
+    let kind = py.import("tidemill.errors").and_then(|errors| errors.getattr("StoppedError"));
+    kind.is_ok_and(|kind| raised.matches(py, kind).unwrap_or(false))
+}
+
 /// The exception for a pipeline with mistakes: all of them, each with its position.
 pub(crate) fn spec_exception(py: Python<'_>, error: &SpecError) -> PyErr {
     raised(py, "SpecError", error.render(false).trim_end(), |_| Ok(()))
+}
+
+/// `raised` while the exception `before` was handled: it becomes the context, so that both are shown.
+pub(crate) fn in_context(py: Python<'_>, raised: PyErr, before: &Bound<'_, PyAny>) -> PyErr {
+    /// Exceptions in one chain at most.
+    const LONGEST: usize = 100;
+    let mut last = raised.value(py).clone().into_any();
+    for _ in 0..LONGEST {
+        if last.is(before) {
+            return raised;
+        }
+        match last.getattr("__context__") {
+            Ok(context) if !context.is_none() => last = context,
+            _ => break,
+        }
+    }
+    // An exception without its context is as good.
+    drop(last.setattr("__context__", before));
+    raised
 }
 
 fn raised(

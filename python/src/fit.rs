@@ -23,25 +23,58 @@ pub(crate) struct Fit(Direct<Observes>);
 
 impl State<Observes> {
     fn observe(&mut self, records: &RecordBatch) -> Result<()> {
-        let batch = self.decode(records)?;
-        let (running, sensors) = self.begun()?;
-        if running.chain.is_empty() {
-            return running.end.observe(&batch, sensors);
+        if self.begun().is_ok_and(|(running, _)| running.is_over) {
+            return Err(Error::config(
+                "the pass has ended: nothing can be observed after `save` or `finish`",
+            )
+            .with_help("start a new `Fit`, and merge into it what this one has saved"));
         }
-        let emitted = running.chain.push(batch, sensors)?;
-        running.take(&[emitted], sensors)
+        let batch = self.decode(records)?;
+        self.change(|state| {
+            let (running, sensors) = state.begun()?;
+            if running.chain.is_empty() {
+                return running.end.observe(&batch, sensors);
+            }
+            let emitted = running.chain.push(batch, sensors)?;
+            running.take(&[emitted], sensors)
+        })
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>> {
+        self.rest()?;
+        let (running, sensors) = self.begun()?;
+        running.end.save(sensors)
+    }
+
+    fn finish(&mut self) -> Result<Option<String>> {
+        self.rest()?;
+        self.change(|state| {
+            let (running, sensors) = state.begun()?;
+            let fitted = running.end.finish(sensors)?;
+            if fitted.is_none() {
+                // The next pass begins with the first record again.
+                state.begin_again()?;
+            }
+            Ok(fitted.and_then(|fitted| fitted.stage.fitted()))
+        })
+    }
+
+    /// The stages before give what they have kept back, once.
+    fn rest(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.begun()?.0.is_over, true) {
+            return Ok(());
+        }
+        self.change(|state| {
+            let (running, sensors) = state.begun()?;
+            let all = running.chain.finish(PIECE, sensors)?;
+            running.take(&all, sensors)
+        })
     }
 }
 
 impl Running<Observes> {
     fn take(&mut self, all: &[Emitted], sensors: &Sensors) -> Result<()> {
         all.iter().filter_map(Emitted::output).try_for_each(|batch| self.end.observe(&batch, sensors))
-    }
-
-    /// The stages before give what they have kept back.
-    fn rest(&mut self, sensors: &Sensors) -> Result<()> {
-        let all = self.chain.finish(PIECE, sensors)?;
-        self.take(&all, sensors)
     }
 }
 
@@ -74,11 +107,7 @@ impl Fit {
 
     /// Everything observed so far, for `merge` in another process. Nothing can be observed after that.
     fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let saved = self.0.act(py, |state| {
-            let (running, sensors) = state.begun()?;
-            running.rest(sensors)?;
-            running.end.save(sensors)
-        })?;
+        let saved = self.0.act(py, State::save)?;
         Ok(PyBytes::new(py, &saved))
     }
 
@@ -92,11 +121,6 @@ impl Fit {
 
     /// Ends the pass: gives the constants, as the text of a file that the stage can load, or None if it needs another pass over the input.
     fn finish(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.0.act(py, |state| {
-            let (running, sensors) = state.begun()?;
-            running.rest(sensors)?;
-            let fitted = running.end.finish(sensors)?;
-            Ok(fitted.and_then(|fitted| fitted.stage.fitted()))
-        })
+        self.0.act(py, State::finish)
     }
 }

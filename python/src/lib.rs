@@ -61,6 +61,8 @@ mod _native {
     #[pymodule_export]
     use super::command::command;
     #[pymodule_export]
+    use super::direct::loaded;
+    #[pymodule_export]
     use super::exit::forked;
     #[pymodule_export]
     use super::exit::shut_down;

@@ -30,7 +30,7 @@ pub(crate) fn explain(py: Python<'_>, pipeline: Pipeline) -> PyResult<Result<Exp
 pub(crate) fn verify(
     py: Python<'_>,
     pipeline: Pipeline,
-    remake: impl Fn(Vec<String>) -> PyResult<Pipeline> + Send + 'static,
+    remake: impl Fn(Vec<String>) -> Result<Pipeline> + Send + 'static,
     scratch: PathBuf,
     options: VerifyOptions,
 ) -> PyResult<Result<Verdict>> {
@@ -40,7 +40,7 @@ pub(crate) fn verify(
         if stopped.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Interrupted, "the verification was stopped"));
         }
-        remake(pipeline.overrides_into(folder)).map_err(|error| Error::config(error.to_string()))
+        remake(pipeline.overrides_into(folder))
     };
     interruptible(py, &stop, move || tidemill::verify::verify(&make, &scratch, &options))
 }

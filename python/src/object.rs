@@ -15,6 +15,7 @@ use tidemill::Error;
 use tidemill::options::{Diagnostic, Options};
 
 use crate::capsule::is_arrow;
+use crate::errors::in_context;
 use crate::runs::Runs;
 use crate::values::keywords;
 
@@ -164,17 +165,18 @@ impl Object {
         py.import("tidemill._async")?.getattr("wait")?.call1((result, true))
     }
 
-    /// Calls `act` with the object, entered before and left afterwards if it is a context manager. The thread's event loop ends with it.
+    /// Calls `act` with the object, entered before and left afterwards if it is a context manager. The thread's event loop ends with it. What is raised is
+    /// raised, whatever the context manager returns for it.
     pub(crate) fn entered<'py, R>(
         &self,
         py: Python<'py>,
         act: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<R>,
     ) -> PyResult<R> {
         let result = self.managed(py, act);
-        if HAS_LOOP.take() {
-            py.import("tidemill._async")?.getattr("close")?.call0()?;
+        match HAS_LOOP.take() {
+            true => after(py, result, || py.import("tidemill._async")?.getattr("close")?.call0().map(drop)),
+            false => result,
         }
-        result
     }
 
     fn managed<'py, R>(
@@ -190,16 +192,26 @@ impl Object {
         let Some((enter, exit)) = pairs.into_iter().find(is_there) else { return act(object) };
         // What it returns is most often the object itself; where it is something else, the methods are still the object's.
         self.call(py, enter, ())?;
-        match act(object) {
-            Ok(result) => {
-                self.call(py, exit, (py.None(), py.None(), py.None()))?;
-                Ok(result)
-            }
-            Err(error) => {
-                self.call(py, exit, (error.get_type(py), error.value(py), error.traceback(py)))?;
-                Err(error)
-            }
-        }
+        let result = act(object);
+        let error = result.as_ref().err().map(|error| error.clone_ref(py));
+        after(py, result, || {
+            let left = match error {
+                None => self.call(py, exit, (py.None(), py.None(), py.None())),
+                Some(error) => {
+                    self.call(py, exit, (error.get_type(py), error.value(py), error.traceback(py)))
+                }
+            };
+            left.map(drop)
+        })
+    }
+}
+
+/// `result` after `end`: what that raises has the error of `result` as its context.
+fn after<R>(py: Python<'_>, result: PyResult<R>, end: impl FnOnce() -> PyResult<()>) -> PyResult<R> {
+    match (result, end()) {
+        (result, Ok(())) => result,
+        (Ok(_), Err(raised)) => Err(raised),
+        (Err(error), Err(raised)) => Err(in_context(py, raised, error.value(py))),
     }
 }
 

@@ -12,6 +12,7 @@ use tidemill::Error;
 use tidemill::format::Names;
 use tidemill::pipeline::{Pipeline as EnginePipeline, Spec};
 use tidemill::registry;
+use tidemill::stage::Stage;
 use tidemill::verify::VerifyOptions;
 
 use crate::capsule::Table;
@@ -19,7 +20,7 @@ use crate::collect::{Collect, Hand};
 use crate::errors::{exception, spec_exception};
 use crate::look::{explain, verify};
 use crate::object::{Making, Object, with_objects};
-use crate::run::{RunFeed, Running, Settings, Started, report, warn_of_rejected};
+use crate::run::{RunFeed, Running, Settings, Started, report, warn_of};
 use crate::runs::Runs;
 use crate::stream::Stream;
 use crate::values::{to_python, toml_of};
@@ -59,15 +60,21 @@ impl Pipeline {
         pipeline.clone().ok_or_else(|| PyRuntimeError::new_err("this pipeline has been taken apart"))
     }
 
-    /// The same pipeline with one sink instead of its own: it takes what leaves the last stage.
+    /// The same pipeline with one sink instead of its own: it takes what leaves the last stage. What other branches give is discarded.
     fn into(&self, sink: impl tidemill::sink::SinkSpec) -> PyResult<EnginePipeline> {
-        let sink = EnginePipeline::builder()
-            .source(tidemill::source::Synthetic::default())
-            .sink(sink)
-            .build()
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?
-            .sinks;
-        Ok(EnginePipeline { sinks: sink, ..self.engine()? })
+        let own = self.engine()?;
+        let branches: Vec<_> = own.sinks.iter().filter_map(|sink| sink.from.clone()).collect();
+        let all = EnginePipeline::builder().source(tidemill::source::Synthetic::default()).sink(sink);
+        let all = branches.iter().fold(all, |all, _| all.sink(tidemill::sink::Null::default()));
+        let mut sinks = all.build().map_err(|error| PyRuntimeError::new_err(error.to_string()))?.sinks;
+        sinks.iter_mut().skip(1).zip(branches).for_each(|(sink, from)| sink.from = Some(from));
+        Ok(EnginePipeline { sinks, ..own })
+    }
+
+    /// Whether `stage` is one of its components in Python, which may be called like one of the engine's.
+    fn is_python(&self, stage: &dyn Stage) -> bool {
+        let mut objects = self.objects.iter().filter_map(Weak::upgrade);
+        objects.any(|object| std::ptr::eq(object.label.as_str(), stage.name()))
     }
 }
 
@@ -88,15 +95,17 @@ impl Pipeline {
         Self::resolve(py, &set.into_iter().fold(spec, Spec::with_set), objects)
     }
 
-    /// Its stages: the type and the options of each. Fails where one is not fed by the part before it.
+    /// Its stages: the type and the options of each; those in Python have none. Fails where one is not fed by the part before it.
     fn stages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stages = self.engine()?.stages;
-        if let Some(at) = stages.iter().position(|entry| entry.from.is_some()) {
+        let pipeline = self.engine()?;
+        if let Some(at) = branching(&pipeline) {
             let error = Error::config(format!("stage {at} has `from`: the stages are not one after another"));
             return Err(exception(py, &error.with_help("give those of one branch as a list")));
         }
-        let stages =
-            stages.iter().map(|entry| serde_json::json!([entry.stage.name(), entry.stage.parameters()]));
+        let stages = pipeline.stages.iter().map(|entry| match self.is_python(&*entry.stage) {
+            true => serde_json::json!([entry.stage.name(), null]),
+            false => serde_json::json!([entry.stage.name(), options_of(&*entry.stage)]),
+        });
         to_python(py, &stages.collect())
     }
 
@@ -118,10 +127,11 @@ impl Pipeline {
         rounds: u64,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = VerifyOptions { seed, rounds };
+        let runs = self.runs.clone();
         let remake = move |set| {
             Python::attach(|py| {
-                let made = make.call1(py, (set,))?;
-                made.bind(py).cast::<Self>()?.get().engine()
+                let made = || make.call1(py, (set,))?.bind(py).cast::<Self>()?.get().engine();
+                made().map_err(|error: PyErr| runs.keep(py, "the repetition", error))
             })
         };
         let verdict = verify(py, self.engine()?, remake, scratch, options)?;
@@ -151,7 +161,7 @@ impl Pipeline {
     fn table(&self, py: Python<'_>, settings: Settings) -> PyResult<Table> {
         let collect = Collect::default();
         let started = Started::new(self.into(collect.clone())?, &settings, &self.runs)?;
-        warn_of_rejected(py, &started.wait(py)?)?;
+        warn_of(py, &started.wait(py)?)?;
         collect.take().ok_or_else(|| PyRuntimeError::new_err("the run gave no table"))
     }
 
@@ -159,15 +169,8 @@ impl Pipeline {
     fn tables(&self, py: Python<'_>, settings: Settings) -> PyResult<(Table, Table)> {
         let (before, after) = (Collect::default(), Collect::default());
         let mut pipeline = self.into(before.clone())?;
-        pipeline.sinks.extend(self.into(after.clone())?.sinks);
-        let names = pipeline.sources.iter_mut().enumerate().map(|(at, source)| {
-            source
-                .input
-                .name
-                .get_or_insert_with(|| if at > 0 { format!("source {at}") } else { "source".into() })
-                .clone()
-        });
-        pipeline.sinks[0].from = Some(Names::Many(names.collect()));
+        pipeline.sinks.extend(self.into(after.clone())?.sinks.into_iter().take(1));
+        pipeline.sinks[0].from = Some(Names::Many(named_sources(&mut pipeline)));
         Started::new(pipeline, &settings, &self.runs)?.wait(py)?;
         let taken = before.take().zip(after.take());
         taken.ok_or_else(|| PyRuntimeError::new_err("the run gave no table"))
@@ -211,6 +214,44 @@ impl Pipeline {
         let taken = self.pipeline.lock().take();
         drop(taken);
     }
+}
+
+/// The names of its sources; those without one get one that no part has.
+fn named_sources(pipeline: &mut EnginePipeline) -> Vec<String> {
+    let given = pipeline.sources.iter().filter_map(|source| source.input.name.clone());
+    let taken: Vec<_> = given.chain(pipeline.stages.iter().filter_map(|entry| entry.name.clone())).collect();
+    let all = (0..).map(|at| if at == 0 { "source".to_owned() } else { format!("source {at}") });
+    let mut free = all.filter(|name| !taken.contains(name));
+    let names = pipeline.sources.iter_mut().map(|source| {
+        source.input.name = source.input.name.take().or_else(|| free.next());
+        source.input.name.clone().unwrap_or_default()
+    });
+    names.collect()
+}
+
+/// The first stage that is fed by others than the part before it; that before the first stage are all sources.
+fn branching(pipeline: &EnginePipeline) -> Option<usize> {
+    let is_only = pipeline.sources.len() == 1;
+    let name = |name: &Option<String>| name.clone().or_else(|| is_only.then(|| "source".into()));
+    let mut before: Vec<_> = pipeline.sources.iter().map(|source| name(&source.input.name)).collect();
+    pipeline.stages.iter().position(|entry| {
+        let fed = std::mem::replace(&mut before, vec![entry.name.clone()]);
+        let Some(from) = &entry.from else { return false };
+        let is_named =
+            |name: &Option<String>| name.as_ref().is_some_and(|name| from.as_slice().contains(name));
+        from.as_slice().len() != fed.len() || !fed.iter().all(is_named)
+    })
+}
+
+/// The options of `stage`, with paths as they are for those who do not start from the folder of the pipeline file.
+fn options_of(stage: &dyn Stage) -> serde_json::Value {
+    let mut options = stage.parameters();
+    for (name, path) in [("load", stage.loads()), ("save", stage.saves())] {
+        if let (Some(path), Some(option)) = (path, options.get_mut(name)) {
+            *option = path.place().to_string_lossy().into();
+        }
+    }
+    options
 }
 
 /// All components of the engine: kind, name, description, and the JSON Schemas of their options.

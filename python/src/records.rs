@@ -13,7 +13,7 @@ use tidemill::batch::{Batch, Column, Schema};
 use tidemill::sensor::{SensorId, Sensors};
 use tidemill::time::Timestamp;
 
-use crate::columns::Cell;
+use crate::columns::{Cell, has_zone, nanos};
 
 /// The columns of a stream of records, by name.
 pub(crate) struct Layout {
@@ -172,8 +172,18 @@ impl Record {
         self.changes.get_or_insert_with(|| PyDict::new(py).unbind()).bind(py).set_item(name, value)
     }
 
-    fn time(&self) -> Option<Timestamp> {
-        self.rows.batch.times().map(|times| times[self.row as usize])
+    /// Its time in nanoseconds since 1970: to the last digit, unless it was changed.
+    fn nanos(&self, py: Python<'_>) -> PyResult<Option<i64>> {
+        let time = self.rows.layout.schema.time().map(|at| self.rows.layout.name(at).bind(py));
+        let changed = match (&self.changes, time) {
+            (Some(changes), Some(name)) => changes.bind(py).get_item(name)?,
+            _ => None,
+        };
+        match changed {
+            Some(time) if time.is_none() => Ok(None),
+            Some(time) => nanos(&time, has_zone(&time)?),
+            None => Ok(self.rows.batch.times().map(|times| times[self.row as usize].as_nanos())),
+        }
     }
 }
 
@@ -186,7 +196,7 @@ impl Record {
         }
         match name.to_str()? {
             "timestamp" | "value" => Ok(py.None().into_bound(py)),
-            "timestamp_ns" => Ok(self.time().map(Timestamp::as_nanos).into_pyobject(py)?),
+            "timestamp_ns" => Ok(self.nanos(py)?.into_pyobject(py)?),
             other => Err(PyAttributeError::new_err(format!(
                 "a record has no column `{other}`: its columns are {}",
                 self.keys().join(", ")

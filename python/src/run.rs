@@ -17,7 +17,7 @@ use tidemill::runtime::{Observer, StateOptions};
 use tidemill::source::Progress;
 use tidemill::{Error, Report, RunOptions};
 
-use crate::errors::exception;
+use crate::errors::{exception, in_context, is_stopped};
 use crate::exit::{Process, is_closing, note_run, start_thread};
 use crate::records::Rows;
 use crate::runs::{Ongoing, Runs};
@@ -66,6 +66,8 @@ pub(crate) struct Started {
     /// What its components see of it, while it goes on.
     ongoing: Weak<Ongoing>,
     seen: Arc<Seen>,
+    /// Held by who waits for it; whether the result, of which there is one, has been taken.
+    is_taken: Mutex<bool>,
 }
 
 /// How far a run has come.
@@ -103,16 +105,28 @@ impl Started {
             drop(outbox.send(result));
         };
         start_thread("run", run).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(Self { process: Process::this(), stop, done, runs: runs.clone(), ongoing, seen })
+        Ok(Self {
+            process: Process::this(),
+            stop,
+            done,
+            runs: runs.clone(),
+            ongoing,
+            seen,
+            is_taken: Mutex::default(),
+        })
     }
 
     /// Waits for its end. Ctrl-C stops it, and is raised when it has stopped.
     pub(crate) fn wait(&self, py: Python<'_>) -> PyResult<Report> {
         self.process.check("this run")?;
+        let Some(mut is_taken) = self.is_taken.try_lock().filter(|is_taken| !**is_taken) else {
+            return Err(PyRuntimeError::new_err("another thread waits for this run, and gets its report"));
+        };
         let mut interrupt: Option<(PyErr, Instant)> = None;
         loop {
             match py.detach(|| self.done.recv_timeout(LOOK)) {
                 Ok(result) => {
+                    *is_taken = true;
                     // Ctrl-C may have ended it, in processes of a component.
                     let interrupt = interrupt.map(|(error, _)| error).or_else(|| py.check_signals().err());
                     return self.result(py, result, interrupt);
@@ -134,6 +148,20 @@ impl Started {
                 return Err(error);
             }
         }
+    }
+
+    /// Waits until it is over, whoever gets its result.
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        loop {
+            match self.is_taken.try_lock().as_deref() {
+                Some(true) => return Ok(()),
+                Some(false) => break,
+                None => {}
+            }
+            py.detach(|| std::thread::sleep(LOOK));
+            py.check_signals()?;
+        }
+        self.wait(py).map(drop)
     }
 
     fn result(
@@ -214,12 +242,23 @@ impl Running {
         slf
     }
 
-    /// Stops it and waits for it.
-    #[pyo3(signature = (*_args))]
-    fn __exit__(&self, py: Python<'_>, _args: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Stops it and waits for it. If it has failed before that, what the block has raised is the context of its exception.
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        raised: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         self.stop();
         let started = self.0.lock().take();
-        started.map_or(Ok(()), |started| started.wait(py).map(drop))
+        match started.map_or(Ok(()), |started| started.end(py)) {
+            Err(error) if raised.is_none() => Err(error),
+            // It was stopped because of what the block has raised, which goes on.
+            Err(error) if is_stopped(py, &error) => Ok(()),
+            Err(error) => Err(in_context(py, error, raised)),
+            Ok(()) => Ok(()),
+        }
     }
 }
 
@@ -246,25 +285,30 @@ impl Feed for RunFeed {
 impl RunFeed {
     fn ended(&self, py: Python<'_>, result: Result<Report, Error>) -> Fed {
         let ended = match self.started.result(py, result, None) {
-            Ok(report) => warn_of_rejected(py, &report),
+            Ok(report) => warn_of(py, &report),
             Err(raised) => Err(raised),
         };
         ended.map_or_else(Fed::Raised, |()| Fed::End)
     }
 }
 
-/// Warns of records that were rejected, for callers who do not get the report.
-pub(crate) fn warn_of_rejected(py: Python<'_>, report: &Report) -> PyResult<()> {
-    let rejected = report.rejects.malformed + report.rejects.late + report.rejects.ahead;
-    if rejected == 0 {
+/// Warns of records that were rejected, and of what else the run remarks on, for callers who do not get the report.
+pub(crate) fn warn_of(py: Python<'_>, report: &Report) -> PyResult<()> {
+    let rejected = rejected(report);
+    if rejected.is_none() && report.remarks.is_empty() {
         return Ok(());
     }
+    py.import("tidemill.errors")?.getattr("warn_of")?.call1((rejected, report.remarks.clone())).map(drop)
+}
+
+fn rejected(report: &Report) -> Option<String> {
+    let rejected = report.rejects.malformed + report.rejects.late + report.rejects.ahead;
     let first = report.rejects.first.first();
     let first =
         first.map_or(String::new(), |first| format!(", such as record {}: {}", first.line, first.reason));
-    let number = if rejected == 1 { "1 record was".into() } else { format!("{rejected} records were") };
-    py.import("tidemill.errors")?
-        .getattr("warn_of_rejected")?
-        .call1((format!("{number} rejected{first}"),))?;
-    Ok(())
+    match rejected {
+        0 => None,
+        1 => Some(format!("1 record was rejected{first}")),
+        _ => Some(format!("{rejected} records were rejected{first}")),
+    }
 }

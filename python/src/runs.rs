@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use pyo3::exceptions::PyGeneratorExit;
+use pyo3::exceptions::{PyGeneratorExit, PyOSError};
 use pyo3::prelude::*;
 use tidemill::{Error, ErrorKind, Result};
 
@@ -87,6 +87,8 @@ impl Runs {
         if exception.is_instance_of::<PyGeneratorExit>(py) {
             return Error::new(ErrorKind::Interrupted, format!("{component} was stopped"));
         }
+        // What the system refused may pass; anything else is wrong with the records or the component.
+        let kind = if exception.is_instance_of::<PyOSError>(py) { ErrorKind::Io } else { ErrorKind::Data };
         let message = format!("{component} raised {exception}");
         let note = format!("raised by {component} of a tidemill pipeline");
         // A note tells where it was; an exception without one is as good.
@@ -100,7 +102,7 @@ impl Runs {
         drop(kept);
         // Its objects may do anything when they go: not while others wait for the lock.
         drop(surplus);
-        Error::data(message)
+        Error::new(kind, message)
     }
 
     /// The exception for the `error` that ended a run: what a component raised, if that is what the error tells of.

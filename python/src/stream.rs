@@ -6,7 +6,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError};
+use pyo3::exceptions::{PyGeneratorExit, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use tidemill::arrow::Encoder;
@@ -64,7 +64,8 @@ impl Feed for ItemFeed {
 }
 
 /// A stream of records: an iterator, read once, in constant memory. `batches()` gives Arrow record batches instead, and anything that knows Arrow's
-/// C interface reads the rest of the stream at once: `pyarrow.table(stream)`, `polars.DataFrame(stream)`.
+/// C interface reads the rest of the stream at once: `pyarrow.table(stream)`, `polars.DataFrame(stream)`. What a component raises meanwhile becomes an
+/// exception of that library, with its text.
 #[pyclass(frozen, module = "tidemill")]
 pub(crate) struct Stream {
     encoder: Encoder,
@@ -115,8 +116,10 @@ impl StreamSource {
         };
         let Some(feed) = place.as_mut() else { return Ok(None) };
         let fed = loop {
+            // Each time: whoever reads the whole stream in a library of its own does not come back to the interpreter before the end.
+            py.check_signals()?;
             match py.detach(|| feed.next()) {
-                Fed::Nothing => py.check_signals()?,
+                Fed::Nothing => {}
                 fed => break fed,
             }
         };
@@ -217,10 +220,19 @@ impl Iterator for Lent {
     fn next(&mut self) -> Option<Self::Item> {
         let _held = Held::take();
         let Batches { encoder, source } = self.0.as_ref()?;
-        let batch = Python::attach(|py| source.batch(py, encoder));
-        // As text: an exception must not be dropped once the interpreter is let go.
-        batch.map_err(|error| ArrowError::ExternalError(error.to_string().into())).transpose()
+        Python::attach(|py| source.batch(py, encoder).map_err(|error| told(py, &error))).transpose()
     }
+}
+
+/// What was raised, for a library that knows no exceptions: as text, since an exception must not be dropped once the interpreter is let go. Ctrl-C is noted
+/// again, so that it is raised once the library has returned.
+fn told(py: Python<'_>, raised: &PyErr) -> ArrowError {
+    let text = raised.to_string();
+    // The last thing that the interpreter is asked for: anything else would raise it here. Without that function, the text says it.
+    if raised.is_instance_of::<PyKeyboardInterrupt>(py) {
+        drop(py.import("_thread").and_then(|thread| thread.call_method0("interrupt_main")));
+    }
+    ArrowError::ExternalError(text.into())
 }
 
 impl RecordBatchReader for Lent {

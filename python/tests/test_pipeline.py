@@ -499,6 +499,20 @@ def test_the_stages_of_a_file_and_those_that_are_none(tmp_path):
     assert [stage.options["max"] for stage in Pipeline.from_file(file, set="stage.0.max=80").stages] == [80.0]
     with pytest.raises(SpecError, match="stage 1 .*none of the engine's own"):
         _ = Pipeline([readings(3), Threshold(max=1), Same()]).stages
-    file.write_text(source + '[[stage]]\ntype = "dedupe"\nname = "a"\n[[stage]]\ntype = "dedupe"\nfrom = "a"\n[[sink]]\ntype = "null"\n')
-    with pytest.raises(SpecError, match="stage 1 has `from`"):
-        _ = Pipeline.from_file(file).stages
+    stages = '[[stage]]\ntype = "dedupe"\nname = "a"\nfrom = "source"\n[[stage]]\ntype = "threshold"\nmax = 1\nfrom = {}\n[[sink]]\ntype = "null"\n'
+    for fed in ('"a"', '["a"]'):
+        file.write_text(source + stages.format(fed))
+        assert [stage.type for stage in Pipeline.from_file(file).stages] == ["dedupe", "threshold"], "as without `from`"
+    for fed in ('"source"', '["a", "source"]'):
+        file.write_text(source + stages.format(fed))
+        with pytest.raises(SpecError, match="stage 1 has `from`"):
+            _ = Pipeline.from_file(file).stages
+
+
+def test_a_stage_in_python_is_not_taken_for_one_of_the_engine():
+    class dedupe(Same):
+        pass
+
+    dedupe.__qualname__ = "dedupe"
+    with pytest.raises(SpecError, match="stage 1 .*none of the engine's own"):
+        _ = Pipeline([readings(3), tidemill.Dedupe(), dedupe()]).stages

@@ -26,13 +26,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow
-import tidemill
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from limits import BodyLimit
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, create_model
-from tidemill import Chain, Component
+from tidemill import Chain, Pipeline
 
 MAX_READINGS = 10_000
 """In one request."""
@@ -46,14 +45,12 @@ class Stages:
     """The stages of a pipeline file, with their state: one request at a time."""
 
     def __init__(self, path: Path) -> None:
-        pipeline = tomllib.loads(path.read_text())
-        source = pipeline["source"]
+        source = tomllib.loads(path.read_text())["source"]
         self.time, self.sensor, self.measurements = source["time"], source["sensor"], source["measurements"]
         self.columns = pyarrow.schema(
             [(self.time, pyarrow.timestamp("us", "UTC")), (self.sensor, pyarrow.string()), *((name, pyarrow.float64()) for name in self.measurements)]
         )
-        stages = [_component(table) for table in pipeline.get("stage", [])]
-        self.chain = Chain(stages, time=self.time, sensor=self.sensor, measurements=self.measurements)
+        self.chain = Chain(Pipeline.from_file(path).stages, time=self.time, sensor=self.sensor, measurements=self.measurements)
         # From a record batch without rows it learns its columns.
         self.output = self.push([]).schema
         self.lock = threading.Lock()
@@ -128,9 +125,3 @@ async def _mistakes(_: Request, error: RequestValidationError) -> JSONResponse:
     places = [".".join(str(step) for step in mistake["loc"][1:]) for mistake in mistakes]
     shown = [{"at": place, "message": mistake["msg"]} for place, mistake in zip(places, mistakes, strict=True)][:SHOWN]
     return JSONResponse({"mistakes": shown, "others": len(mistakes) - len(shown)}, status_code=422)
-
-
-def _component(table: dict[str, Any]) -> Component:
-    """The stage of a table of a pipeline file."""
-    kinds = {getattr(tidemill.stages, name).type: getattr(tidemill.stages, name) for name in tidemill.stages.__all__}
-    return kinds[table["type"]](**{name: value for name, value in table.items() if name != "type"})

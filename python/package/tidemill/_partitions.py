@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .chain import Chain
+from .chain import Chain, loaded
 from .component import Component
 from .errors import SpecError
 
@@ -37,6 +37,7 @@ class Kernel:
     sensor: str
     measurements: tuple[str, ...] | None
     constants: tuple[str | None, ...]
+    """By stage, of those that are fitted, and the text of the files of those that load some: workers may not have these."""
     output: pyarrow.Schema
     """The columns that leave the last stage, in types that clusters know: text, signed integers, microseconds."""
     has_watermark: bool = False
@@ -66,6 +67,7 @@ class Kernel:
         chosen = None if measurements is None else tuple(measurements)
         plan = cls(stages, time, sensor, chosen, tuple(constants), columns, has_watermark)
         plan._refuse(has_end)
+        plan = replace(plan, constants=loaded(stages, constants))
         plan._check(empty(columns), has_end)
         made = _record_batch(plan.chain().push(empty(columns))).schema
         return replace(plan, output=_plain(made, columns))

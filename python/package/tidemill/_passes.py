@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._partitions import Kernel, empty, nanoseconds
-from .chain import Fit
+from .chain import Fit, loaded
 from .component import Component
 from .errors import SpecError
 
@@ -31,7 +31,7 @@ class Pass:
     sensor: str
     measurements: tuple[str, ...] | None
     constants: tuple[str | None, ...]
-    """By stage, what earlier passes have given."""
+    """By stage, what earlier passes have given, and the text of the files that stages load."""
     found: bytes | None = None
     """What the pass before this one, for the same stage, has found."""
 
@@ -90,7 +90,8 @@ def fit(
     known = [constants[at] if at < len(constants) else None for at in range(len(stages))]
     for at in _unfitted(stages, known):
         _refuse_watermark(stages[:at], at)
-        known[at] = _constants(Pass((*others[:at], stages[at]), columns, time, sensor, chosen, tuple(known[:at])), observe)
+        before = loaded(others[:at], known[:at])
+        known[at] = _constants(Pass((*others[:at], stages[at]), columns, time, sensor, chosen, before), observe)
     return known
 
 
@@ -127,7 +128,7 @@ def fitted(
     if _unfitted(stages, constants):
         constants = fit(stages, columns, observe, **roles, constants=constants)
         save(stages, constants)
-    return replace(kernel, constants=tuple(constants), watermark=reached)
+    return replace(kernel, constants=loaded(stages, constants), watermark=reached)
 
 
 def _unfitted(stages: Sequence[Component], constants: Sequence[str | None]) -> list[int]:

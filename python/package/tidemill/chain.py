@@ -11,20 +11,24 @@ from ._options import plain_options
 from .component import Component
 from .errors import SpecError
 
-__all__ = ["Chain", "Fit"]
+__all__ = ["Chain", "Fit", "loaded"]
 
 
 class Chain(_native.Chain):
     """Stages without a runtime, on the calling thread: record batches in, record batches out, state as bytes.
 
+    After a call that has failed in a stage, what the stages keep may be half a batch: the chain refuses everything from then on. A record batch
+    that cannot be read, such as one with other columns, leaves it as it was.
+
     Args:
-        stages: The engine's own stages.
+        stages: The engine's own stages. A file that one has as `load` is read now; relative paths start from the current folder.
         time: The column of the event time, if there is one.
         sensor: The column of the sensor's name; without it, all records are of one sensor.
         measurements: The columns of numbers; by default, all that have numbers.
         partitioned: The chain gets some of the sensors, while others are elsewhere: then stages that depend on other sensors go by the
             watermark that `advance` is given.
-        constants: By stage, what `Fit.finish` gave for those with `fit=True`; None for all others.
+        constants: By stage, what `Fit.finish` gave for those with `fit=True`, or the text of the file that a stage would load; None for all
+            others.
     """
 
     def __new__(
@@ -71,6 +75,18 @@ class Fit(_native.Fit):
     ) -> Fit:
         listed = None if measurements is None else list(measurements)
         return super().__new__(cls, _tables(stages, constants), list(constants), time, sensor, listed)
+
+
+def loaded(stages: Sequence[Component], constants: Sequence[str | None]) -> tuple[str | None, ...]:
+    """By stage, the text of the file that it loads, for stages that are sent to where the file is not; what `constants` has is kept.
+
+    Raises:
+        SpecError: One is none of the engine's stages, or has wrong options.
+        UnavailableError: There is no such file.
+    """
+    if not any("load" in stage.options for stage in stages if isinstance(stage, Component)):
+        return tuple(constants)
+    return tuple(_native.loaded(_tables(stages, constants), list(constants)))
 
 
 def _tables(stages: Iterable[Component], constants: Sequence[str | None]) -> str:

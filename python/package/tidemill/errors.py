@@ -10,6 +10,7 @@ __all__ = [
     "DataError",
     "InternalError",
     "RejectedWarning",
+    "RemarkWarning",
     "SpecError",
     "StoppedError",
     "TidemillError",
@@ -69,9 +70,20 @@ class RejectedWarning(UserWarning):
     """Records were rejected: the result does not have them. `Pipeline.run` gives them in its report instead, and a `dead_letter` sink keeps them."""
 
 
-def warn_of_rejected(message: str) -> None:
+class RemarkWarning(UserWarning):
+    """What a run remarks on, such as a column that was left out. `Pipeline.run` gives all remarks in its report instead."""
+
+
+def warn_of(rejected: str | None, remarks: list[str]) -> None:
     """Warns at the line that called the package."""
+    if rejected is not None:
+        _warn(rejected, RejectedWarning)
+    for remark in remarks:
+        _warn(remark, RemarkWarning)
+
+
+def _warn(message: str, kind: type[Warning]) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, RejectedWarning, stacklevel=level)
+    warnings.warn(message, kind, stacklevel=level)

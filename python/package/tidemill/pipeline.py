@@ -55,6 +55,9 @@ class Pipeline:
     - a stage has `process(stream)`, which gives records;
     - a sink has `consume(stream)`, or `deliver(epoch, stream, writer)`.
 
+    A part that is a context manager, asynchronous or not, is entered before its methods are called, and left after the last one. It is told what
+    was raised, and cannot suppress it.
+
     In a run with checkpoints (`state`), parts of yours go on after a restart, too:
 
     - a source has `position()`, which says how far the records go that it has given so far, and `resume(position)`, called before `stream()`.
@@ -127,6 +130,9 @@ class Pipeline:
     def stages(self) -> tuple[Component, ...]:
         """Its stages, each with all options, defaults too: for `Chain`, and for `tidemill.spark` and `tidemill.dask`.
 
+        Paths in the options are as the pipeline has them: those of a file start from its folder. What the options of its sources ask for is
+        not among the stages: an order or period of the records, and `agree`.
+
         >>> from tidemill import MovingAverage, Pipeline
         >>> [stage.type for stage in Pipeline([[{"sensor": "a", "value": 1.0}], MovingAverage(window=2)]).stages]
         ['moving_average']
@@ -165,7 +171,8 @@ class Pipeline:
     def to_table(self, *, threads: int | None = None) -> Table:
         """Runs it, and gives what leaves its last stage: a table in memory, which anything that knows Arrow's C interface takes without a copy.
 
-        Its own sinks are not run. Records that were rejected are told by a `RejectedWarning`.
+        Its own sinks are not run. Records that were rejected are told by a `RejectedWarning`, and other remarks of the run, such as on
+        a column that was left out since it is nested, by a `RemarkWarning`.
         """
         return self._pipeline.table(_settings(threads))
 
@@ -288,9 +295,10 @@ class Verdict(NamedTuple):
     seed: int
 
 
-def _stage(at: int, type: str, options: Mapping[str, Any]) -> Component:
+def _stage(at: int, type: str, options: Mapping[str, Any] | None) -> Component:
     made = next((one for one in map(vars(stages).get, stages.__all__) if one.type == type), None)
-    if made is None:
+    # One that is written in Python has no options here, and may have any name.
+    if made is None or options is None:
         raise SpecError(f"stage {at} (`{type}`) is none of the engine's own stages", help="it runs in a `Pipeline` only")
     stage: Component = made.__new__(made)
     Component.__init__(stage, **options)

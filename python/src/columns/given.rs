@@ -3,7 +3,7 @@
 use arrow_schema::Schema;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyInt, PyMapping, PyString};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyMapping, PyString, PyType};
 
 use crate::columns::Cell;
 use crate::records::Record;
@@ -97,19 +97,58 @@ impl<'py> Given<'py> {
     }
 }
 
-/// The public attributes of `object` that are values: of a dataclass, a named tuple, a class with slots, or any other.
+/// The public attributes of `object` that are values: of a dataclass, a named tuple, a model, or any other with slots, a `__dict__`, or both.
 fn attributes(object: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    for listed in ["__dataclass_fields__", "_fields", "model_fields", "__slots__"] {
-        if let Some(names) = object.get_type().getattr_opt(listed)? {
-            return names.try_iter()?.map(|name| name?.extract()).collect();
+    let class = object.get_type();
+    let names = match listed(&class)? {
+        Some(names) => names,
+        None => {
+            let (slots, own) = (slots(&class)?, object.getattr_opt("__dict__")?);
+            if slots.is_empty() && own.is_none() {
+                return Err(PyTypeError::new_err(format!(
+                    "{} has no attributes to read as a record",
+                    object.repr()?
+                )));
+            }
+            let own = own.map_or(Ok(Vec::new()), |own| texts(&own))?;
+            let others = own.into_iter().filter(|name| !slots.contains(name)).collect::<Vec<_>>();
+            [slots, others].concat()
+        }
+    };
+    Ok(names.into_iter().filter(|name| !name.starts_with('_')).collect())
+}
+
+/// The names that a class of records lists: without variables of the class itself.
+fn listed(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<String>>> {
+    if class.hasattr("__dataclass_fields__")? {
+        let fields = class.py().import("dataclasses")?.call_method1("fields", (class,))?;
+        let names = fields.try_iter()?.map(|field| field?.getattr("name")?.extract());
+        return names.collect::<PyResult<_>>().map(Some);
+    }
+    for list in ["_fields", "model_fields"] {
+        if let Some(names) = class.getattr_opt(list)? {
+            return texts(&names).map(Some);
         }
     }
-    let Some(own) = object.getattr_opt("__dict__")? else {
-        return Err(PyTypeError::new_err(format!(
-            "{} has no attributes to read as a record",
-            object.repr()?
-        )));
-    };
-    let names: Vec<String> = own.try_iter()?.map(|name| name?.extract()).collect::<PyResult<_>>()?;
-    Ok(names.into_iter().filter(|name| !name.starts_with('_')).collect())
+    Ok(None)
+}
+
+/// The slots of a class and of those that it inherits from, these first.
+fn slots(class: &Bound<'_, PyType>) -> PyResult<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut bases: Vec<_> = class.mro().iter().collect();
+    bases.reverse();
+    for base in bases {
+        let Ok(slots) = base.getattr("__dict__")?.get_item("__slots__") else { continue };
+        let slots = match slots.cast::<PyString>() {
+            Ok(one) => vec![one.to_str()?.to_owned()],
+            Err(_) => texts(&slots)?,
+        };
+        names.extend(slots.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+    }
+    Ok(names)
+}
+
+fn texts(names: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    names.try_iter()?.map(|name| name?.extract()).collect()
 }

@@ -14,6 +14,7 @@ mod scalars;
 
 pub(crate) use builder::Builder;
 pub(crate) use infer::{declared, declared_schema, schema_like};
+pub(crate) use scalars::{has_zone, nanos};
 
 /// The value of a column.
 #[derive(Clone, Debug)]

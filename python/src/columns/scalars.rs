@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyType};
 
-/// Above this, not every whole number is a float.
-const EXACT: i64 = 1 << 53;
+/// From here on, not every whole number is a float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Whether it stands for a missing value: NaN, and pandas' `NaT` and `NA`.
 pub(super) fn is_missing(value: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -35,7 +35,7 @@ fn datetime_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     DATETIME.import(py, "datetime", "datetime")
 }
 
-pub(super) fn has_zone(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+pub(crate) fn has_zone(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(value.getattr_opt("tzinfo")?.is_some_and(|zone| !zone.is_none()))
 }
 
@@ -55,19 +55,21 @@ pub(super) fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
         return Err(PyTypeError::new_err(format!("{} is no number", value.repr()?)));
     }
     if value.is_instance_of::<PyInt>() || value.hasattr("__index__")? {
-        let whole: i64 = value.extract().unwrap_or(i64::MAX);
-        if whole.unsigned_abs() > EXACT as u64 && (whole as f64) as i128 != i128::from(whole) {
+        let float: f64 = value.extract()?;
+        // Python compares whole numbers and floats exactly, numpy does not.
+        if float.abs() >= EXACT && !value.call_method0("__index__")?.eq(float)? {
             return Err(PyValueError::new_err(format!(
                 "{} is no float to the last digit: declare the column as int in `fields`",
                 value.repr()?
             )));
         }
+        return Ok(float);
     }
     value.extract()
 }
 
 /// Nanoseconds since 1970 of a `datetime`, a pandas `Timestamp` or a numpy `datetime64`; `None` for "not a time".
-pub(super) fn nanos(value: &Bound<'_, PyAny>, wants_zone: bool) -> PyResult<Option<i64>> {
+pub(crate) fn nanos(value: &Bound<'_, PyAny>, wants_zone: bool) -> PyResult<Option<i64>> {
     static EPOCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = value.py();
     let datetime = datetime_type(py)?;

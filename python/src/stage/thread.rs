@@ -89,7 +89,7 @@ pub(super) fn drive(
 
 /// How long a stage may go on yielding without asking for more, once its run is to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A stage that yields fewer is slow, and not endless.
+/// A stage that yields at most so many more than it was given is slow, and not endless.
 const MANY: u64 = 1000;
 
 /// When a stage took its last records, and what it has yielded since.
@@ -97,6 +97,8 @@ struct Taken {
     runs: Runs,
     at: Instant,
     looked: Instant,
+    /// The number of these records.
+    given: u64,
     yielded: u64,
     /// Whether there were no more: what it yields then is all that it has kept back.
     is_end: bool,
@@ -105,11 +107,11 @@ struct Taken {
 impl Taken {
     fn new(runs: &Runs) -> Self {
         let now = Instant::now();
-        Self { runs: runs.clone(), at: now, looked: now, yielded: 0, is_end: false }
+        Self { runs: runs.clone(), at: now, looked: now, given: 0, yielded: 0, is_end: false }
     }
 
-    fn renew(&mut self, is_end: bool) {
-        (self.at, self.yielded, self.is_end) = (Instant::now(), 0, is_end);
+    fn renew(&mut self, given: u64, is_end: bool) {
+        (self.at, self.given, self.yielded, self.is_end) = (Instant::now(), given, 0, is_end);
     }
 
     /// Ends a stage that yields without an end when the run is to stop.
@@ -120,7 +122,7 @@ impl Taken {
             return Ok(());
         }
         self.looked = now;
-        let is_endless = self.yielded > MANY && !self.is_end && now - self.at > PATIENCE;
+        let is_endless = self.yielded > self.given + MANY && !self.is_end && now - self.at > PATIENCE;
         if is_closing() || self.runs.check().is_err() || is_endless && self.runs.is_stopped() {
             return Err(PyGeneratorExit::new_err("the run was stopped"));
         }
@@ -164,7 +166,7 @@ impl Feed for StageFeed {
             _ if is_closing() => Fed::Stopped,
             Ok(Turn::Rows(rows)) => {
                 self.is_waiting = false;
-                self.taken.lock().renew(false);
+                self.taken.lock().renew(rows.batch.len() as u64, false);
                 Fed::Rows(rows)
             }
             Ok(Turn::Save) => match self.replies.send(self.saved()) {
@@ -172,7 +174,7 @@ impl Feed for StageFeed {
                 Err(_) => Fed::Stopped,
             },
             Ok(Turn::End) => {
-                self.taken.lock().renew(true);
+                self.taken.lock().renew(0, true);
                 Fed::End
             }
             Err(RecvTimeoutError::Timeout) => Fed::Nothing,
