@@ -61,7 +61,7 @@ def test_it_is_used_alone_with_any_records():
 
 
 def test_a_context_manager_is_entered_and_left_in_each_process(tmp_path):
-    assert len(Pipeline([readings(50_000), parallel(Entered(str(tmp_path)), workers=2)]).to_table()) == 50_000
+    assert len(Pipeline([readings(80_000), parallel(Entered(str(tmp_path)), workers=2)]).to_table()) == 80_000
     entered, left = ({path.name.split("-")[1] for path in tmp_path.glob(f"{what}-*")} for what in ("entered", "left"))
     assert len(entered) == 2 and entered == left
 

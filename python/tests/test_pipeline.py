@@ -473,7 +473,7 @@ EVERY_STAGE = [
     tidemill.MovingMedian(window=5),
     tidemill.MovingMin(window=5),
     tidemill.MovingStd(window=5),
-    Normalize(method="zscore", fit=True),
+    Normalize(method="z_score", fit=True),
     Normalize(min=0.0, max=100.0, into="{column}_scaled"),
     tidemill.Rate(),
     tidemill.Silence(after="1m"),

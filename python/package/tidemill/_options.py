@@ -40,7 +40,8 @@ def _plain(value: Any, what: str) -> Any:
     if isinstance(value, os.PathLike):
         return _plain(os.fspath(value), what)
     if isinstance(value, Mapping):
-        return {_key(key, what): _plain(one, what) for key, one in value.items()}
+        # As among the options themselves: None is an option that was not given.
+        return {_key(key, what): _plain(one, what) for key, one in value.items() if one is not None}
     return _of_libraries(value, what)
 
 
