@@ -154,7 +154,8 @@ def stages_of(given: Iterable[Component] | Pipeline) -> list[Component]:
     Raises:
         SpecError: Some stages of the pipeline run in a `Pipeline` only.
     """
-    return list(getattr(given, "stages", given))
+    stages: Any = getattr(given, "stages", given)
+    return list(stages)
 
 
 def ordered(records: pyarrow.Table, time: str, sensor: str) -> pyarrow.Table:

@@ -296,7 +296,8 @@ class Verdict(NamedTuple):
 
 
 def _stage(at: int, type: str, options: Mapping[str, Any] | None) -> Component:
-    made = next((one for one in map(vars(stages).get, stages.__all__) if one.type == type), None)
+    own = (vars(stages)[name] for name in stages.__all__)
+    made = next((one for one in own if one.type == type), None)
     # One that is written in Python has no options here, and may have any name.
     if made is None or options is None:
         raise SpecError(f"stage {at} (`{type}`) is none of the engine's own stages", help="it runs in a `Pipeline` only")
