@@ -4,9 +4,10 @@
     reason = "calls the interpreter's own functions for threads that it did not call us from"
 )]
 
-use pyo3::exceptions::PyImportError;
+use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt};
 use pyo3::ffi::{
-    PyGILState_Ensure, PyGILState_Release, PyGILState_STATE, PyInterpreterState_Get, PyInterpreterState_GetID,
+    PyGILState_Ensure, PyGILState_Release, PyGILState_STATE, PyInterpreterState_Get,
+    PyInterpreterState_GetID, PyThreadState_SetAsyncExc,
 };
 use pyo3::prelude::*;
 
@@ -20,6 +21,13 @@ pub(crate) fn check_interpreter(_py: Python<'_>) -> PyResult<()> {
             "tidemill does not support subinterpreters: import it in the main interpreter, or use processes",
         )),
     }
+}
+
+/// Raises KeyboardInterrupt in the thread `ident`, once it runs code of Python again.
+pub(crate) fn interrupt(py: Python<'_>, ident: u64) {
+    let raised = py.get_type::<PyKeyboardInterrupt>();
+    // SAFETY: this thread holds the interpreter, and the exception is a class, as it must be; a thread that has ended is not found.
+    unsafe { PyThreadState_SetAsyncExc(ident as _, raised.as_ptr()) };
 }
 
 /// Holds the interpreter as long as it exists.

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyGeneratorExit, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyCapsule, PyDict};
 use tidemill::arrow::Encoder;
 
 use crate::capsule::{Batch, stream_capsule};
@@ -69,6 +69,7 @@ impl Feed for ItemFeed {
 #[pyclass(frozen, module = "tidemill")]
 pub(crate) struct Stream {
     encoder: Encoder,
+    schema: Arc<tidemill::batch::Schema>,
     source: Arc<StreamSource>,
 }
 
@@ -86,7 +87,8 @@ impl Stream {
     pub(crate) fn new(layout: &Layout, feed: impl Feed + 'static) -> Self {
         let (feed, current) = (Mutex::new(Some(Box::new(feed) as Box<dyn Feed>)), Mutex::default());
         let source = StreamSource { process: Process::this(), feed, current };
-        Self { encoder: Encoder::new(&layout.schema), source: Arc::new(source) }
+        let schema = Arc::clone(&layout.schema);
+        Self { encoder: Encoder::new(&schema), schema, source: Arc::new(source) }
     }
 
     /// What the stream reads, to close it while Python may still refer to the stream.
@@ -180,6 +182,17 @@ impl Stream {
     #[getter]
     fn column_names(&self) -> Vec<String> {
         self.encoder.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// The columns as the option `input` of a source has them. Without a time, `time` is an empty list.
+    fn _input<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let name = |at: usize| self.schema.fields()[at].name.to_string();
+        let input = PyDict::new(py);
+        input.set_item("sensor", name(self.schema.sensor()))?;
+        input.set_item("time", self.schema.time().into_iter().map(name).collect::<Vec<_>>())?;
+        let measurements = self.schema.measurements().into_iter().map(name);
+        input.set_item("measurements", measurements.collect::<Vec<_>>())?;
+        Ok(input)
     }
 
     #[pyo3(signature = (requested_schema=None))]

@@ -80,3 +80,12 @@ class Fails:
             case "sleeps":
                 print("asleep", flush=True)
                 time.sleep(3600)
+
+
+class Not:
+    """Turns the first measurement around."""
+
+    def process(self, stream):
+        for record in stream:
+            record.value = not record.value
+            yield record

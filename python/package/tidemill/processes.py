@@ -13,6 +13,7 @@ import signal
 import struct
 import threading
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._wrapped import items_of
 from .component import Component
-from .errors import InternalError, SpecError
+from .errors import InternalError, RejectedWarning, SpecError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -33,6 +34,8 @@ __all__ = ["Parallel", "parallel"]
 
 _CHUNK = 1024
 """Records that are sent to a process at once where they do not come in record batches."""
+_INPUT = b"tidemill.input"
+"""In the metadata of a record batch: the roles of its columns."""
 _LOOK = 0.1
 """Seconds between two looks whether the interpreter is about to end."""
 _INTERRUPTED = 130
@@ -83,8 +86,9 @@ class Parallel:
         for data in restored:
             yield pool.submit_batch(data)
         if hasattr(stream, "batches"):
+            roles = stream._input() if hasattr(stream, "_input") else None
             for batch in stream.batches():
-                yield pool.submit_batch(_written(_record_batch(batch)))
+                yield pool.submit_batch(_written(_record_batch(batch), roles))
         else:
             records = iter(stream)
             while chunk := list(itertools.islice(records, _CHUNK)):
@@ -259,13 +263,17 @@ def _of_batch(data: bytes) -> bytes:
     import pyarrow
 
     batch = _read(data)
-    source = {"type": "python:", "object": 0, "input": _roles(batch.schema)}
+    told = (batch.schema.metadata or {}).get(_INPUT)
+    source = {"type": "python:", "object": 0, "input": _roles(batch.schema) if told is None else json.loads(told)}
     stage = {"type": "python:", "object": 1}
     bare = type(type(_stage).__qualname__, (_Bare,), {})()
     tables = {"source": source, "stage": [stage], "sink": [{"type": "null"}]}
     pipeline = _native.Pipeline.of_parts(json.dumps(tables), [pyarrow.table(batch), bare], [])
     settings = {"threads": 1, "state": None, "state_every": None, "accept_changes": False, "take_over": False}
-    made = pyarrow.table(pipeline.table(settings)).combine_chunks().to_batches()
+    with warnings.catch_warnings():
+        # What the run has accepted is not rejected here.
+        warnings.simplefilter("error", RejectedWarning)
+        made = pyarrow.table(pipeline.table(settings)).combine_chunks().to_batches()
     return _written(made[0] if made else batch.slice(0, 0))
 
 
@@ -284,9 +292,12 @@ def _record_batch(batch: Any) -> pyarrow.RecordBatch:
     return pyarrow.record_batch(batch)
 
 
-def _written(batch: pyarrow.RecordBatch) -> bytes:
+def _written(batch: pyarrow.RecordBatch, roles: Mapping[str, Any] | None = None) -> bytes:
+    """A record batch in Arrow's format, with the roles of its columns."""
     import pyarrow
 
+    if roles is not None:
+        batch = batch.replace_schema_metadata({**(batch.schema.metadata or {}), _INPUT: json.dumps(roles)})
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -66,7 +66,13 @@ impl Builder {
             .map(|field| given.value(field.name()))
             .collect::<PyResult<Vec<_>>>()?;
         let read = self.schema.fields().iter().zip(&self.cells).zip(values).map(|((field, cells), value)| {
-            cells.read(value, self.nan_is_missing).map_err(|error| in_column(item.py(), field.name(), error))
+            let read = cells.read(value, self.nan_is_missing).and_then(|cell| match cell {
+                Cell::Null if !field.is_nullable() => {
+                    Err(PyValueError::new_err("every record needs a value here"))
+                }
+                cell => Ok(cell),
+            });
+            read.map_err(|error| in_column(item.py(), field.name(), error))
         });
         let read = read.collect::<PyResult<Vec<_>>>()?;
         self.cells.iter_mut().zip(read).for_each(|(cells, cell)| cells.append(cell));

@@ -38,6 +38,7 @@ impl<'py> Given<'py> {
             || item.is_instance_of::<PyString>()
             || item.is_instance_of::<PyFloat>()
             || item.is_instance_of::<PyInt>()
+            || is_sequence(item)?
         {
             return Err(PyTypeError::new_err(format!(
                 "expected a record, a mapping such as a dict, or an object with attributes, not {}",
@@ -74,7 +75,7 @@ impl<'py> Given<'py> {
     /// Whether it has columns besides those of `schema`, which would be lost. Objects may have any other attributes.
     pub(super) fn check(&self, schema: &Schema) -> PyResult<()> {
         let names = match self {
-            Self::Object(_) => return Ok(()),
+            Self::Object(object) => return check_any(object, schema),
             Self::Record(record) if record.borrow().changes.is_none() => return Ok(()),
             _ => self.names()?,
         };
@@ -95,6 +96,26 @@ impl<'py> Given<'py> {
             Self::Object(object) => attributes(object),
         }
     }
+}
+
+/// Lists, bytes, arrays and the like: their attributes are no values. A named tuple is a record.
+fn is_sequence(item: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(item.hasattr("__len__")? && item.hasattr("__getitem__")? && !item.hasattr("_fields")?)
+}
+
+/// Refuses an object that has none of the columns.
+fn check_any(object: &Bound<'_, PyAny>, schema: &Schema) -> PyResult<()> {
+    for field in schema.fields() {
+        if object.hasattr(field.name().as_str())? {
+            return Ok(());
+        }
+    }
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    Err(PyTypeError::new_err(format!(
+        "{} is no record: it has none of {}",
+        object.repr()?,
+        columns.join(", ")
+    )))
 }
 
 /// The public attributes of `object` that are values: of a dataclass, a named tuple, a model, or any other with slots, a `__dict__`, or both.

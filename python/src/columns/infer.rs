@@ -25,6 +25,9 @@ pub(crate) fn schema_like(
             .filter(|name| !names.contains(name))
             .collect::<Vec<_>>(),
     );
+    if names.is_empty() {
+        return Err(PyTypeError::new_err(format!("{} has no columns", item.repr()?)));
+    }
     let fields = names.iter().map(|name| {
         let known = declared.iter().find(|(other, _)| other == name).map(|(_, kind)| kind.clone());
         let kind = match known {

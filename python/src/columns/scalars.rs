@@ -75,10 +75,7 @@ pub(crate) fn nanos(value: &Bound<'_, PyAny>, wants_zone: bool) -> PyResult<Opti
     let datetime = datetime_type(py)?;
     if !value.is_instance(datetime)? {
         if type_name(value)? == "datetime64" {
-            let count =
-                value.call_method1("astype", ("datetime64[ns]",))?.call_method1("astype", ("int64",))?;
-            // numpy's `NaT` is the least of all.
-            return Ok(Some(count.extract()?).filter(|&nanos: &i64| nanos != i64::MIN));
+            return numpy_nanos(value);
         }
         return Err(PyTypeError::new_err(format!("{} is no datetime", value.repr()?)));
     }
@@ -107,6 +104,24 @@ pub(crate) fn nanos(value: &Bound<'_, PyAny>, wants_zone: bool) -> PyResult<Opti
         .and_then(|micros| micros.checked_mul(1000)?.checked_add(below))
         .map(Some)
         .ok_or_else(|| PyValueError::new_err(format!("{value} is outside 1677 to 2262")))
+}
+
+/// The same of a numpy `datetime64`. What does not fit is wrapped around by numpy, silently.
+fn numpy_nanos(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    let count = |unit: &str| -> PyResult<i64> {
+        value.call_method1("astype", (unit,))?.call_method1("astype", ("int64",))?.extract()
+    };
+    let (seconds, nanos) = (count("datetime64[s]")?, count("datetime64[ns]")?);
+    // numpy's `NaT` is the least of all.
+    if seconds == i64::MIN {
+        return Ok(None);
+    }
+    // Within a second of the limits, what has been wrapped around has the other sign.
+    let is_near = (i64::MIN / 1_000_000_000 - 1..=i64::MAX / 1_000_000_000).contains(&seconds);
+    match is_near && (seconds < 0) == (nanos < 0) && nanos != i64::MIN {
+        true => Ok(Some(nanos)),
+        false => Err(PyValueError::new_err(format!("{value} is outside 1677 to 2262"))),
+    }
 }
 
 fn replaced_zone<'py>(value: &Bound<'py, PyAny>, zone: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

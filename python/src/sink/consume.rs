@@ -9,7 +9,7 @@ use tidemill::sensor::Sensors;
 use tidemill::sink::{Sink, SinkCheckpoint};
 use tidemill::{Error, Result};
 
-use crate::exit::{closing, start_thread};
+use crate::exit::{attached, closing, start_thread};
 use crate::object::{Object, check_no_generator};
 use crate::records::{Layout, Rows};
 use crate::stream::{Item, ItemFeed, Stream};
@@ -20,7 +20,7 @@ const QUEUE: usize = 4;
 
 /// The thread: runs `consume`.
 fn drive(object: &Object, layout: &Layout, items: Receiver<Item>, done: &Sender<Result<()>>) {
-    let result = Python::try_attach(|py| {
+    let result = attached(|py| {
         let stream = Stream::new(layout, ItemFeed(items));
         let source = stream.source();
         let consumed = object.entered(py, |_| {

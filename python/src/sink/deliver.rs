@@ -17,7 +17,7 @@ use tidemill::sensor::Sensors;
 use tidemill::sink::{Block, Prepare, Sink, SinkContext};
 use tidemill::{Error, Result};
 
-use crate::exit::{closing, start_thread};
+use crate::exit::{attached, closing, start_thread};
 use crate::object::{Object, check_no_generator};
 use crate::records::{Layout, Rows};
 use crate::stream::{Item, ItemFeed, Stream};
@@ -37,7 +37,7 @@ struct Call {
 
 /// The thread: calls `deliver` for each epoch.
 fn drive(object: &Object, layout: &Layout, writer: &str, calls: &Receiver<Call>, left: &Sender<Result<()>>) {
-    let result = Python::try_attach(|py| {
+    let result = attached(|py| {
         let result = object.entered(py, |_| {
             while let Ok(Some(Call { epoch, items, done })) = py.detach(|| receive(calls, || Ok(()))) {
                 let delivered = deliver(py, object, layout, writer, epoch, items);

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use crate::capsule::{bad, is_arrow, reader_of};
 use crate::columns::{Builder, declared_schema, schema_like};
+use crate::exit::attached;
 use crate::object::{Object, has_method, items};
 use crate::records::Record;
 use crate::saved::{Snapshot, decode};
@@ -40,7 +41,7 @@ pyo3::create_exception!(
 
 pub(super) fn drive(object: &Object, drive: Drive, shared: &Shared, first: &Sender<SchemaRef>) {
     let thread = Thread { object, drive, shared, first };
-    Python::try_attach(|py| {
+    attached(|py| {
         let left = object.entered(py, |own| thread.run(py, own));
         match left {
             // Whoever started the run is not there any more.

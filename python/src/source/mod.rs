@@ -28,7 +28,7 @@ use tidemill::{Error, ErrorKind, Result};
 
 use crate::capsule::is_arrow;
 use crate::columns::declared;
-use crate::exit::start_thread;
+use crate::exit::{Process, start_thread};
 use crate::object::{self, Object, declares, has_method};
 use crate::source::drive::{Drive, drive};
 use crate::source::place::Place;
@@ -191,7 +191,7 @@ impl SourceSpec for PySource {
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let declared = Arc::clone(&self.0);
         // Looking at a source that gives its records once must not take any from it.
-        let looked = self.0.looked.lock().take();
+        let looked = self.0.looked()?;
         if let (Some(resumption), true) = (&options.resume, self.can_resume()) {
             // It is opened where it goes on, when that is known to be needed.
             return Ok(Box::new(Running::resuming(declared, Place::decode(&resumption.place)?, options)?));
@@ -207,9 +207,29 @@ impl SourceSpec for PySource {
 struct Opened {
     schema: SchemaRef,
     shared: Hold,
+    /// Its thread is in this process alone.
+    process: Process,
 }
 
 impl Declared {
+    /// What was opened to look at the columns, if that was in this process.
+    fn looked(&self) -> Result<Option<Opened>> {
+        let Some(opened) = self.looked.lock().take() else { return Ok(None) };
+        if opened.process == Process::this() {
+            return Ok(Some(opened));
+        }
+        // Locks in it may be those of a thread that is not here.
+        std::mem::forget(opened);
+        match self.gives_once {
+            true => Err(Error::config(format!(
+                "`{}` gives its records once, and another process, which this one was forked from, has begun to read them",
+                self.object.label
+            ))
+            .with_help("give a list, or an object whose `stream()` makes a new iterator")),
+            false => Ok(None),
+        }
+    }
+
     /// Starts the thread, where it goes on at `place`; otherwise waits for the columns.
     fn opened(&self, stop: &AtomicBool, has_checkpoints: bool, place: Option<&Place>) -> Result<Opened> {
         let shared = Arc::new(Shared::default());
@@ -243,7 +263,7 @@ impl Declared {
                 receive(&columns, check)?.ok_or_else(ended)?
             }
         };
-        Ok(Opened { schema, shared: held })
+        Ok(Opened { schema, shared: held, process: Process::this() })
     }
 
     /// The column with the sensor's name.
@@ -269,7 +289,10 @@ fn with_defaults(options: &ColumnOptions, schema: &SchemaRef) -> ColumnOptions {
     if options.sensor.is_none() && options.sensor_name.is_none() && has(&"sensor") {
         options.sensor = Some("sensor".into());
     }
-    if options.time.is_none() {
+    // An empty list: there is none, whatever the names are.
+    if options.time.as_ref().is_some_and(|time| time.as_slice().is_empty()) {
+        options.time = None;
+    } else if options.time.is_none() {
         let times = || {
             let mut times =
                 schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Timestamp(..)));

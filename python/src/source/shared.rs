@@ -20,6 +20,8 @@ const ROOM: usize = 65_536;
 const WAIT: Duration = Duration::from_millis(50);
 /// How long a source is waited for that was told something when its run ended.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one that may wait for its next record is waited for.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Between the two threads.
 #[derive(Default)]
@@ -231,10 +233,12 @@ impl Shared {
         self.is_dropped.store(true, Ordering::Relaxed);
         self.close();
         let begun = Instant::now();
-        let is_busy =
-            |state: &MutexGuard<'_, State>| !state.has_left && (state.is_over || state.durable.is_some());
+        let patience = |state: &MutexGuard<'_, State>| match state.is_over || state.durable.is_some() {
+            true => PATIENCE,
+            false => GRACE,
+        };
         let mut state = self.state.lock();
-        while is_busy(&state) && !is_closing() && begun.elapsed() < PATIENCE {
+        while !state.has_left && !is_closing() && begun.elapsed() < patience(&state) {
             self.news.wait_for(&mut state, WAIT);
         }
     }

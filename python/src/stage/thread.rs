@@ -7,10 +7,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyGeneratorExit;
 use pyo3::prelude::*;
+use tidemill::Error;
 use tidemill::batch::Schema;
 
 use crate::capsule::{bad, is_arrow, reader_of};
-use crate::exit::is_closing;
+use crate::exit::{attached, is_closing};
 use crate::object::{Object, items};
 use crate::records::{Layout, Record, Rows};
 use crate::runs::Runs;
@@ -84,7 +85,7 @@ pub(super) fn drive(
         py.detach(|| drop(replies.send(reply)));
     };
     // Not if the interpreter has ended.
-    Python::try_attach(run);
+    attached(run);
 }
 
 /// How long a stage may go on yielding without asking for more, once its run is to stop.
@@ -146,6 +147,15 @@ impl StageFeed {
         Reply::Failed(Python::attach(|py| self.object.failed(py, error)))
     }
 
+    /// The stage's thread has them locked, while it reads what was yielded: that asks for more of the stream.
+    fn reads_itself(&self) -> Error {
+        Error::data(format!(
+            "{} yielded a record that reads the stream when its values are read",
+            self.object.label
+        ))
+        .with_help("read the values before the record is yielded, such as by `dict(record)`")
+    }
+
     /// The state of the object, which waits for its next record.
     fn saved(&self) -> Reply {
         let saved = Python::attach(|py| encode(&self.object.call(py, "save", ())?));
@@ -156,7 +166,9 @@ impl StageFeed {
 impl Feed for StageFeed {
     fn next(&mut self) -> Fed {
         if !std::mem::replace(&mut self.is_waiting, true) {
-            let pieces = self.yielded.lock().take();
+            let Some(mut yielded) = self.yielded.try_lock() else { return Fed::Failed(self.reads_itself()) };
+            let pieces = yielded.take();
+            drop(yielded);
             let reply = pieces.map_or_else(|error| self.failed(error), Reply::Output);
             if self.replies.send(reply).is_err() {
                 return Fed::Stopped;

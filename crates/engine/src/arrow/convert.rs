@@ -19,10 +19,12 @@ use crate::format::columns::Composite;
 use crate::kernel::number::parse_f64;
 use crate::sensor::SensorLookup;
 
-/// A run-end encoded array as one of its values; any other array as it is.
+/// A run-end encoded array, and a dictionary of times, as one of its values; any other array as it is.
 pub(super) fn unfolded(array: &ArrayRef, file: &str) -> Result<ArrayRef> {
     match array.data_type() {
         DataType::RunEndEncoded(_, values) => cast(array, values.data_type(), file),
+        // The conversion of a dictionary to text knows no time zones.
+        DataType::Dictionary(_, values) if clock(values).is_some() => cast(array, values, file),
         _ => Ok(Arc::clone(array)),
     }
 }

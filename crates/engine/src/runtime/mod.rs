@@ -67,10 +67,17 @@ impl RunOptions {
         match self.threads {
             Some(0) => Err(Error::config("`threads` must be at least 1")
                 .with_help("give a number from 1 on, or leave it out to use all cores")),
+            Some(threads) if threads > MOST_THREADS => {
+                Err(Error::config(format!("`threads` is {threads}, more than {MOST_THREADS}"))
+                    .with_help("leave it out to use all cores"))
+            }
             _ => Ok(()),
         }
     }
 }
+
+/// More than the cores of any machine: a run would spend its time starting them.
+const MOST_THREADS: usize = 1024;
 
 impl RunOptions {
     /// The options for a run of `pipeline`: with one thread if sensors are given up, since that must be decided before the next record is
