@@ -8,6 +8,7 @@ mod live;
 mod peers;
 mod platforms;
 mod python;
+mod quiet;
 mod release;
 mod tools;
 mod wheel;
@@ -16,7 +17,6 @@ mod zig;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
 
 /// The version of cargo-deny that the gate uses.
 const CARGO_DENY: &str = "0.20.2";
@@ -203,17 +203,6 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
         Ok(status) => Err(format!("`{}` failed: {status}", line(command))),
         Err(error) => Err(format!("`{}` cannot be run: {error}", line(command))),
     }
-}
-
-/// The same; what the command prints is shown once it has ended, so that it is not mixed with that of others.
-pub(crate) fn run_quietly(command: &mut Command) -> Outcome {
-    let name = line(command);
-    let start = Instant::now();
-    let output = command.current_dir(root()).output();
-    let output = output.map_err(|error| format!("`{name}` cannot be run: {error}"))?;
-    let printed = [output.stdout, output.stderr].concat();
-    eprintln!("$ {name}\n{}  {} s", String::from_utf8_lossy(&printed), start.elapsed().as_secs());
-    if output.status.success() { Ok(()) } else { Err(format!("`{name}` failed: {}", output.status)) }
 }
 
 pub(crate) fn line(command: &Command) -> String {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
-use crate::{Outcome, cargo, root, run, run_quietly, target, tools};
+use crate::quiet::Quiet;
+use crate::{Outcome, cargo, root, run, target, tools};
 
 const PACKAGE: &str = "python/package/tidemill";
 const GENERATOR: &str = "python/generate.py";
@@ -21,7 +23,10 @@ const EXAMPLES: [&str; 5] = [
     "orchestrators/luigi",
     "orchestrators/kedro",
 ];
-const PYTEST: [&str; 5] = ["-m", "pytest", "-q", "-p", "no:cacheprovider"];
+/// A test that hangs says where.
+const PYTEST: [&str; 7] = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=300"];
+/// How long the tests of an integration or example may take.
+const LIMIT: Duration = Duration::from_mins(15);
 
 /// Builds the package, and tests it.
 pub(crate) fn python() -> Outcome {
@@ -72,7 +77,8 @@ impl Package {
         Ok(Self { python, installed })
     }
 
-    /// Runs the tests of integrations and examples, as many at a time as there are cores; each one's output is shown when it has ended.
+    /// Runs the tests of integrations and examples, as many at a time as there are cores; each one's output is in a file, and shown when it
+    /// has ended.
     fn test_side_by_side(&self) -> Outcome {
         // Installations one after another: some install the same Debian packages.
         let integrations = INTEGRATIONS.iter().map(|name| {
@@ -84,8 +90,8 @@ impl Package {
         let failed = Mutex::new(Vec::new());
         let next = || waiting.lock().ok()?.pop_front();
         let work = || {
-            while let Some(mut command) = next() {
-                if let Err(why) = run_quietly(&mut command) {
+            while let Some(tests) = next() {
+                if let Err(why) = tests.run(LIMIT) {
                     failed.lock().map(|mut failed| failed.push(why)).unwrap_or_default();
                 }
             }
@@ -97,7 +103,7 @@ impl Package {
     }
 
     /// The tests in `python/tests/NAME`, and `others`, in an environment of their own: their requirements contradict those of other tests.
-    fn tests_of(&self, name: &str, others: &[&str]) -> Result<Command, String> {
+    fn tests_of(&self, name: &str, others: &[&str]) -> Result<Quiet, String> {
         let folder = format!("python/tests/{name}");
         let python = tools::python_with(name, &root().join(&folder).join("requirements.txt"))?;
         let package = Self { python, installed: self.installed.clone() };
@@ -106,7 +112,9 @@ impl Package {
         if project.exists() {
             command.env("TIDEMILL_JARS", tools::jars_with(&format!("{name}-jars"), &project)?);
         }
-        Ok(command)
+        // What was printed before they hang is in the file.
+        command.env("PYTHONUNBUFFERED", "1");
+        Ok(Quiet { command, printed: target()?.join("python-tests").join(name).with_extension("txt") })
     }
 
     fn test(&self, arguments: &[&str]) -> Outcome {
