@@ -50,6 +50,22 @@ class Entered:
         yield from stream
 
 
+class EnteredAsynchronously:
+    """The same."""
+
+    def __init__(self, folder):
+        self.stage = Entered(folder)
+
+    async def __aenter__(self):
+        self.stage.__enter__()
+
+    async def __aexit__(self, *error):
+        self.stage.__exit__(*error)
+
+    def process(self, stream):
+        yield from stream
+
+
 class Refused(Exception):
     """Cannot be unpickled: it has two arguments."""
 

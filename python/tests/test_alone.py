@@ -1,13 +1,18 @@
 """Components that are used alone: measured, tried again, audited."""
 
+import asyncio
 import logging
+import math
 import random
+import threading
 import time
 
+import numpy
+import pandas
 import pyarrow as pa
 import pytest
 import tidemill
-from tidemill import DataError, Pipeline, SpecError, Threshold, audited, describe, measured, retry
+from tidemill import DataError, Pipeline, SpecError, Threshold, _async, audited, describe, measured, retry
 
 
 def readings(count):
@@ -125,6 +130,64 @@ def test_wrappers_enter_and_leave_and_end_generators():
             items.close()
         assert calls == ["enter", "end", "exit"]
         calls.clear()
+
+
+class Opened:
+    """What belongs to the event loop in which it was entered."""
+
+    def __init__(self, calls=None):
+        self.calls = [] if calls is None else calls
+
+    async def __aenter__(self):
+        self.loop = asyncio.get_running_loop()
+        self.calls.append("enter")
+
+    async def __aexit__(self, *error):
+        assert asyncio.get_running_loop() is self.loop
+        self.calls.append("exit")
+
+
+class OpenedSource(Opened):
+    async def stream(self):
+        assert asyncio.get_running_loop() is self.loop
+        for record in readings(3):
+            yield record
+
+
+class OpenedStage(Opened):
+    async def process(self, stream):
+        assert asyncio.get_running_loop() is self.loop
+        async for record in stream:
+            yield record
+
+
+class OpenedSink(Opened):
+    async def consume(self, stream):
+        assert asyncio.get_running_loop() is self.loop
+        self.count = len([record async for record in stream])
+
+
+@pytest.mark.parametrize("wrap", [measured, retry, audited, lambda part: measured(retry(audited(part)))])
+def test_wrappers_enter_and_leave_asynchronous_ones(wrap):
+    source, stage, sink = OpenedSource(), OpenedStage(), OpenedSink()
+    Pipeline([wrap(source), wrap(stage), wrap(sink)]).run()
+    assert source.calls == stage.calls == sink.calls == ["enter", "exit"]
+    assert sink.count == 3
+    calls = []
+    with wrap(OpenedSource(calls)) as outer, wrap(OpenedSource(calls)) as inner:
+        assert list(inner.stream()) == list(outer.stream()) == readings(3)
+    assert calls == ["enter", "enter", "exit", "exit"]
+
+
+def test_one_that_cannot_be_entered_leaves_no_event_loop():
+    class Closed(OpenedSource):
+        async def __aenter__(self):
+            raise ConnectionError("closed")
+
+    with pytest.raises(ConnectionError, match="closed"), measured(Closed()):
+        raise AssertionError
+    assert _async.keep(), "there was none"
+    _async.close()
 
 
 # retry
@@ -390,6 +453,84 @@ def test_sources_and_sinks_are_audited(caplog):
     sink.consume(source.stream())
     assert sink.values == [0.0, 1.0, 2.0]
     assert [(change.name, change.after, change.records) for change in [*source.changes, *sink.changes]] == [("count", 0, 3), ("rate", 2, 3)]
+
+
+class Model:
+    """Has no `__eq__`."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __repr__(self):
+        return "Model()"
+
+
+class Kept:
+    """A stage with one setting, which it sets again for each record."""
+
+    def __init__(self, setting, other=0):
+        self.setting, self.other = setting, other
+
+    def process(self, stream):
+        for record in stream:
+            self.setting, self.other = again(self.setting), self.other + 1
+            yield record
+
+
+def again(value):
+    """The same value, in another object where that is the same."""
+    if isinstance(value, Model):
+        value.calls += 1
+    if isinstance(value, float):
+        return value + 0.0
+    return value.copy() if hasattr(value, "copy") else value
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        numpy.array([1.0, math.nan, 3.0]),
+        numpy.array([1.0]),
+        pandas.DataFrame({"a": [1.0, None], "b": ["x", "y"]}),
+        pandas.NA,
+        math.nan,
+        Model(),
+        threading.Lock(),
+        {"model": Model(), "weights": [numpy.array([1, 2]), math.nan], "lock": (threading.Lock(), 1)},
+    ],
+)
+def test_a_setting_that_stays_is_no_change(setting):
+    stage = audited(Kept(setting))
+    assert len(list(stage.process(readings(3)))) == 3
+    assert [change.name for change in stage.changes] == ["other"] * 3
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda: numpy.array([1.0, math.nan]), lambda array: array.__setitem__(0, 2.0)),
+        (lambda: pandas.DataFrame({"a": [1.0]}), lambda frame: frame.insert(0, "b", 1)),
+        (lambda: {"weights": [numpy.array([1, 2])]}, lambda settings: settings["weights"][0].__setitem__(0, 5)),
+        (lambda: [Model()], lambda models: models.append(Model())),
+        (lambda: [Model()], lambda models: models.__setitem__(0, Model())),
+    ],
+)
+def test_a_change_inside_of_a_setting_is_seen(make, change):
+    stage = audited(Kept(make()), settings=["setting"])
+    results = stage.process(readings(4))
+    next(results)
+    before = repr(stage.setting)
+    change(stage.setting)
+    assert len(list(results)) == 3
+    (seen,) = stage.changes
+    assert (repr(seen.before), repr(seen.after), seen.records) == (before, repr(stage.setting), 1)
+
+
+@pytest.mark.parametrize(("before", "after"), [(math.nan, 1.0), (1.0, math.nan), (None, 1), (1, None), (numpy.array([1, 2]), 5), (Model(), 1), ([1], (1,))])
+def test_a_setting_of_another_kind_is_a_change(before, after):
+    stage = audited(Kept(before), settings=["setting"])
+    stage.setting = after
+    assert len(stage.changes) == 1
 
 
 def test_wrappers_can_be_stacked():

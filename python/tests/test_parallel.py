@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from parallel_stages import ByBatch, Entered, Even, Fails, Refused, Squared
+from parallel_stages import ByBatch, Entered, EnteredAsynchronously, Even, Fails, Refused, Squared
 from tidemill import InternalError, MovingAverage, Pipeline, SpecError, Threshold, parallel, sinks
 
 
@@ -60,8 +60,10 @@ def test_it_is_used_alone_with_any_records():
     assert [record["value"] for record in stage.process(readings(5000))] == [float(at) for at in range(0, 5000, 2)]
 
 
-def test_a_context_manager_is_entered_and_left_in_each_process(tmp_path):
-    assert len(Pipeline([readings(80_000), parallel(Entered(str(tmp_path)), workers=2)]).to_table()) == 80_000
+@pytest.mark.parametrize("make", [Entered, EnteredAsynchronously])
+def test_a_context_manager_is_entered_and_left_in_each_process(tmp_path, make):
+    # Several record batches.
+    assert len(Pipeline([readings(80_000), parallel(make(str(tmp_path)), workers=2)]).to_table()) == 80_000
     entered, left = ({path.name.split("-")[1] for path in tmp_path.glob(f"{what}-*")} for what in ("entered", "left"))
     assert len(entered) == 2 and entered == left
 

@@ -28,6 +28,19 @@ def wait(awaitable: Any, keep: bool = False) -> Any:
         return loop.run(_awaited(awaitable))
 
 
+def settled(result: Any) -> Any:
+    """What a method returned, or what its coroutine returns."""
+    return wait(result) if inspect.isawaitable(result) else result
+
+
+def keep() -> bool:
+    """Keeps an event loop for this thread until `close`; false if there is one already."""
+    if getattr(_of_thread, "runner", None) is not None:
+        return False
+    _of_thread.runner = asyncio.Runner()
+    return True
+
+
 def close() -> None:
     """Ends the event loop that is kept for this thread, if there is one."""
     runner = _of_thread.__dict__.pop("runner", None)
@@ -83,4 +96,4 @@ class Records(AsyncIterator[Any]):
         return record
 
 
-__all__ = ["Records", "close", "iterate", "wait"]
+__all__ = ["Records", "close", "iterate", "keep", "settled", "wait"]

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar, Self, TypeVar
 
-from ._async import iterate
+from . import _async
 from ._native import Record
 from .component import Component
 from .errors import SpecError
@@ -28,7 +28,8 @@ class Wrapper:
     """The attributes that it has itself."""
 
     def __init__(self, component: Any) -> None:
-        self.__dict__["__wrapped__"] = component
+        # Not by `setattr`, which is for the component.
+        self.__dict__.update(__wrapped__=component, _keeps_loop=False)
 
     def __getattr__(self, name: str) -> Any:
         # Not while it is being made or unpickled.
@@ -43,13 +44,34 @@ class Wrapper:
             setattr(self.__wrapped__, name, value)
 
     def __enter__(self) -> Self:
-        if hasattr(self.__wrapped__, "__enter__"):
-            self.__wrapped__.__enter__()
+        entered = self._managed("enter")
+        if inspect.isawaitable(entered):
+            # One for all of its methods: what it opens belongs to a loop.
+            self.__dict__["_keeps_loop"] = _async.keep()
+            try:
+                _async.wait(entered)
+            except BaseException:
+                self._close_loop()
+                raise
         return self
 
     def __exit__(self, *error: Any) -> Any:
-        leave = getattr(self.__wrapped__, "__exit__", None)
-        return leave(*error) if leave else None
+        try:
+            return _async.settled(self._managed("exit", *error))
+        finally:
+            self._close_loop()
+
+    def _managed(self, step: str, *error: Any) -> Any:
+        """Calls the component's method to `enter` or `exit`, the asynchronous one if it has no other."""
+        for prefix in ("__", "__a"):
+            if all(callable(getattr(self.__wrapped__, f"{prefix}{name}__", None)) for name in ("enter", "exit")):
+                return getattr(self.__wrapped__, f"{prefix}{step}__")(*error)
+        return None
+
+    def _close_loop(self) -> None:
+        if self._keeps_loop:
+            self.__dict__["_keeps_loop"] = False
+            _async.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.__wrapped__!r})"
@@ -103,7 +125,7 @@ def items_of(result: Any) -> Iterator[Any]:
     if result is None:
         raise TypeError("it returned None: return or yield records")
     if hasattr(result, "__aiter__") or hasattr(result, "__await__"):
-        return iterate(result)
+        return _async.iterate(result)
     is_table = hasattr(result, "__arrow_c_stream__") or hasattr(result, "__arrow_c_array__")
     return iter([result] if is_table and not hasattr(result, "__next__") else result)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
+import pickle
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -56,28 +56,24 @@ class Audited(Wrapper):
         return {name: getattr(self.__wrapped__, name, None) for name in self._names}
 
     def _keep(self, settings: dict[str, Any]) -> None:
-        # Copies, so that changes inside of lists and dicts are seen.
-        self._known = {name: _copied(value) for name, value in settings.items()}
+        self._known = {name: _Kept(value) for name, value in settings.items()}
 
     def _begin(self) -> None:
         self._look()
-        shown = ", ".join(f"{name}={self._shown(name, value)}" for name, value in self._known.items())
+        shown = ", ".join(f"{name}={self._shown(name, kept.copy)}" for name, kept in self._known.items())
         self._log.info("%s starts: %s", label(self.__wrapped__), shown or "no settings")
 
     def _look(self) -> None:
         """Notes what has changed."""
-        now = self._settings()
-        if _is_same(now, self._known):
-            return
-        for name, value in now.items():
-            before = self._known[name]
-            if not _is_same(value, before):
+        for name, value in self._settings().items():
+            kept = self._known[name]
+            if not kept.is_still(value):
                 hidden = bool(_SECRET.search(name))
-                self.changes.append(Change(name, "***" if hidden else before, "***" if hidden else _copied(value), self._records))
+                self.changes.append(Change(name, "***" if hidden else kept.copy, "***" if hidden else _copied(value), self._records))
                 when = f"after {self._records:,} record{'' if self._records == 1 else 's'}"
-                values = self._shown(name, before), self._shown(name, value)
+                values = self._shown(name, kept.copy), self._shown(name, value)
                 self._log.info("%s: %s changed from %s to %s %s", label(self.__wrapped__), name, *values, when)
-        self._keep(now)
+                self._known[name] = _Kept(value)
 
     def _shown(self, name: str, value: Any) -> str:
         return "***" if _SECRET.search(name) else repr(value)
@@ -98,6 +94,55 @@ class Audited(Wrapper):
             self._look()
 
 
+class _Kept:
+    """What a setting was when it was looked at."""
+
+    def __init__(self, value: Any) -> None:
+        self._object = value
+        # So that changes inside of it are seen.
+        self.copy = value if _is_itself(value) else _copied(value)
+        # NaN does not, arrays compare value by value, and what is itself only may be in a container.
+        self._equals = _is_equal(value, self.copy)
+        self._parts = None if self._equals else _kept_parts(value)
+        self._pickled = None if self._equals or self._parts is not None else _pickled(value)
+
+    def is_still(self, value: Any) -> bool:
+        """Whether `value` is the same."""
+        if _is_itself(value) or _is_itself(self._object):
+            return value is self._object
+        if self._equals:
+            return _is_equal(value, self.copy)
+        if self._parts is not None:
+            return type(value) is type(self._object) and self._has_still(_parts(value))
+        return value is self._object if self._pickled is None else _pickled(value) == self._pickled
+
+    def _has_still(self, parts: dict[Any, Any]) -> bool:
+        kept = self._parts or {}
+        return parts.keys() == kept.keys() and all(kept[key].is_still(part) for key, part in parts.items())
+
+
+def _is_itself(value: Any) -> bool:
+    """Whether an object equals no other: one without an `__eq__` of its own, such as a connection or a model."""
+    return type(value).__eq__ is object.__eq__
+
+
+def _parts(container: Any) -> dict[Any, Any]:
+    return container if type(container) is dict else dict(enumerate(container))
+
+
+def _kept_parts(value: Any) -> dict[Any, _Kept] | None:
+    """What is in a container; None for all else."""
+    is_container = type(value) in (dict, list, tuple)
+    return {key: _Kept(part) for key, part in _parts(value).items()} if is_container else None
+
+
+def _pickled(value: Any) -> bytes | None:
+    try:
+        return pickle.dumps(value)
+    except Exception:
+        return None
+
+
 def _copied(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
@@ -106,12 +151,11 @@ def _copied(value: Any) -> Any:
         return value
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def _is_equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
     except Exception:
-        # Arrays compare value by value.
-        return one is other
+        return False
 
 
 class AuditedSource(Audited):
@@ -141,8 +185,7 @@ class AuditedSink(Audited):
     def consume(self, stream: Any, /) -> Any:
         self._begin()
         try:
-            result = self.__wrapped__.consume(Inlet(stream, self._pull))
-            return _async.wait(result) if inspect.isawaitable(result) else result
+            return _async.settled(self.__wrapped__.consume(Inlet(stream, self._pull)))
         finally:
             self._look()
 
@@ -183,7 +226,8 @@ def audited(component: Any, *, log: logging.Logger | None = None, settings: Iter
     [Change(name='factor', before=2.0, after=3.0, records=1)]
 
     Settings are the parameters of its class that are attributes too. Changes are seen when they are made through this object, and else before the
-    next record. The values of those whose names say that they are secret, such as `password` or `token`, are not logged.
+    next record; also changes inside of a list, a dict, an array or a DataFrame, but not inside of an object that has no `__eq__`. The values of
+    those whose names say that they are secret, such as `password` or `token`, are not logged.
 
     Args:
         component: An object with `stream()`, `process(stream)` or `consume(stream)`, or its class, as a decorator.

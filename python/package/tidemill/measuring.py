@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,11 +96,8 @@ class MeasuredSink(Measured):
     """A sink that is measured."""
 
     def consume(self, stream: Any, /) -> Any:
-        return self._timed(lambda: self._consumed(Inlet(stream, self._pull)))
-
-    def _consumed(self, inlet: Inlet) -> Any:
-        result = self.__wrapped__.consume(inlet)
-        return _async.wait(result) if inspect.isawaitable(result) else result
+        inlet = Inlet(stream, self._pull)
+        return self._timed(lambda: _async.settled(self.__wrapped__.consume(inlet)))
 
 
 _WRAPPERS: dict[str, type[Measured]] = {"stream": MeasuredSource, "process": MeasuredStage, "consume": MeasuredSink}

@@ -23,7 +23,7 @@ from multiprocessing import util
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._wrapped import items_of
+from ._wrapped import Wrapper, items_of
 from .component import Component
 from .errors import InternalError, RejectedWarning, SpecError
 
@@ -225,9 +225,10 @@ def _begin(recipe: _Recipe) -> None:
     signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     made, options = recipe
     _stage = _found(made)(**options) if isinstance(made, str) else pickle.loads(made)
-    if hasattr(_stage, "__enter__") and hasattr(_stage, "__exit__"):
-        _stage.__enter__()
-        util.Finalize(None, _stage.__exit__, (None, None, None), exitpriority=1)
+    # Asynchronous ones too.
+    manager = Wrapper(_stage)
+    manager.__enter__()
+    util.Finalize(None, manager.__exit__, (None, None, None), exitpriority=1)
 
 
 def _safely(act: Callable[[Any], Any], data: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 import random
 import time
@@ -227,8 +226,7 @@ class RetriedSink(Retried):
         finished = 0
         while True:
             try:
-                result = self.__wrapped__.consume(inlet)
-                return _async.wait(result) if inspect.isawaitable(result) else result
+                return _async.settled(self.__wrapped__.consume(inlet))
             except self._policy.on as error:
                 if replay.has_failed:
                     raise
