@@ -4,14 +4,17 @@ from datetime import datetime
 
 import pyarrow as pa
 import pytest
-from tidemill import Aggregate, MovingAverage, SpecError
+from tidemill import Aggregate, DataError, MovingAverage, SpecError
 from tidemill._partitions import Kernel, ordered
 
 COLUMNS = pa.schema([("at", pa.timestamp("us")), ("pump", pa.int32()), ("value", pa.float64()), ("parts", pa.list_(pa.int8()))])
 
 
+ROLES = {"time": "at", "sensor": "pump", "measurements": None, "constants": ()}
+
+
 def kernel(*stages, has_end=True, **options):
-    return Kernel.of(stages, COLUMNS, **{"time": "at", "sensor": "pump", "measurements": None, "constants": (), **options}, has_end=has_end)
+    return Kernel.of(stages, COLUMNS, **{**ROLES, **options}, has_end=has_end)
 
 
 def records(*times):
@@ -22,6 +25,19 @@ def test_what_leaves_it_has_types_that_clusters_know():
     assert kernel(MovingAverage(window=2, count=True)).output == pa.schema(
         [("at", pa.timestamp("us")), ("pump", pa.string()), ("value", pa.float64()), ("value_avg", pa.float64()), ("value_avg_count", pa.int64())]
     )
+
+
+def test_times_have_microseconds_unless_they_were_given_in_nanoseconds():
+    for given, wanted in [(pa.timestamp("s"), pa.timestamp("us")), (pa.timestamp("ns"), pa.timestamp("ns")), (pa.timestamp("ns", "CET"), pa.timestamp("ns", "UTC"))]:
+        columns = COLUMNS.set(0, pa.field("at", given))
+        assert Kernel.of([], columns, **ROLES, has_end=True).output.field("at").type == wanted
+
+
+def test_a_value_that_clusters_cannot_hold_is_told_with_its_column():
+    columns = pa.schema([*COLUMNS, ("count", pa.uint64())])
+    batch = pa.RecordBatch.from_pylist([{"at": datetime(2026, 1, 1), "pump": 7, "value": 1.0, "count": 2**64 - 1}], schema=columns)
+    with pytest.raises(DataError, match="column `count`: .*18446744073709551615"):
+        list(Kernel.of([], columns, **ROLES, has_end=True).run([batch]))
 
 
 def test_state_goes_from_batch_to_batch_and_the_end_is_seen():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .chain import Chain, loaded
 from .component import Component
-from .errors import SpecError
+from .errors import DataError, SpecError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -70,7 +70,7 @@ class Kernel:
         plan = replace(plan, constants=loaded(stages, constants))
         plan._check(empty(columns), has_end)
         made = _record_batch(plan.chain().push(empty(columns))).schema
-        return replace(plan, output=_plain(made, columns))
+        return replace(plan, output=_plain(made, columns, time))
 
     def chain(self) -> Chain:
         """A chain that has been given nothing yet."""
@@ -96,8 +96,16 @@ class Kernel:
             warn_of_rejected(chain.rejected)
 
     def plain(self, batch: object) -> pyarrow.RecordBatch:
-        """What a chain gave, in the types of `self.output`; an error if that would change a value."""
-        return _record_batch(batch).cast(self.output)
+        """What a chain gave, in the types of `self.output`.
+
+        Raises:
+            DataError: That would change a value.
+        """
+        import pyarrow
+
+        made = _record_batch(batch)
+        columns = [_cast(column, field) for column, field in zip(made.columns, self.output, strict=True)]
+        return pyarrow.RecordBatch.from_arrays(columns, schema=self.output)
 
     def _refuse(self, has_end: bool) -> None:
         """Refuses stages that cannot work on a cluster, with what to do instead."""
@@ -138,7 +146,7 @@ class Kernel:
         try:
             chain.advance(_BEGINNING)
         except SpecError:
-            given = "the time that the input has reached as `watermark`" if has_end else "the stream a watermark, by `withWatermark`"
+            given = "the time that the input has reached as `watermark`" if has_end else f'the stream a watermark, by `withWatermark("{self.time}", …)`'
             raise SpecError(
                 f"{_name(at, self.stages[at])} depends on other sensors: their records tell how far time has come",
                 help=f"give {given}",
@@ -198,8 +206,12 @@ def warn_of_rejected(count: int) -> None:
         logging.getLogger("tidemill").warning("%d records were rejected: they have no time, no sensor, or a value that is none", count)
 
 
-def _plain(made: pyarrow.Schema, given: pyarrow.Schema) -> pyarrow.Schema:
-    """The schema `made` by a chain, in the types that clusters know; times that were `given` keep their type."""
+def _plain(made: pyarrow.Schema, given: pyarrow.Schema, time: str) -> pyarrow.Schema:
+    """The schema `made` by a chain, in the types that clusters know.
+
+    Times have microseconds, or nanoseconds if they were `given` so, as Dask has them and Spark has not. They are local if they were given so,
+    otherwise in UTC. Those of a column that was not given are like those of the column `time`.
+    """
     import pyarrow
     from pyarrow import types
 
@@ -208,14 +220,24 @@ def _plain(made: pyarrow.Schema, given: pyarrow.Schema) -> pyarrow.Schema:
         if types.is_dictionary(kind):
             kind = pyarrow.string()
         elif types.is_timestamp(kind):
-            known = given.field(field.name).type if field.name in given.names else None
-            local = known is not None and types.is_timestamp(known) and known.tz is None
-            kind = pyarrow.timestamp("us") if local else pyarrow.timestamp("us", "UTC")
+            known = given.field(field.name if field.name in given.names else time).type
+            is_time = types.is_timestamp(known)
+            unit = "ns" if is_time and known.unit == "ns" else "us"
+            kind = pyarrow.timestamp(unit) if is_time and known.tz is None else pyarrow.timestamp(unit, "UTC")
         elif types.is_uint64(kind):
             kind = pyarrow.int64()
         return pyarrow.field(field.name, kind)
 
     return pyarrow.schema([plain(field) for field in made])
+
+
+def _cast(column: pyarrow.Array[Any], field: pyarrow.Field[Any]) -> pyarrow.Array[Any]:
+    import pyarrow
+
+    try:
+        return column.cast(field.type)
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"column `{field.name}`: {error}") from None
 
 
 def _record_batch(batch: Any) -> pyarrow.RecordBatch:

@@ -56,8 +56,8 @@ def run(
         partitions: The number of partitions; by default, as many as `frame` has.
 
     Returns:
-        What leaves the last stage, in columns of Arrow types (`pandas.ArrowDtype`). Sensors are text, times have microseconds, counts are
-        signed.
+        What leaves the last stage, in columns of Arrow types (`pandas.ArrowDtype`). Sensors are text, times have microseconds, or
+        nanoseconds if those of `frame` do, counts are signed.
 
     Raises:
         SpecError: The stages do not fit the columns; or one depends on other sensors, and there is no `watermark`.
@@ -151,12 +151,17 @@ def _batches(frame: pandas.DataFrame, columns: pyarrow.Schema, time: str, sensor
 
 
 def _columns(frame: pandas.DataFrame) -> pyarrow.Schema:
-    """The columns of a DataFrame; those of objects have text."""
+    """The columns of a DataFrame; those of objects have text, and categories what they are: each partition has its own."""
     import pyarrow
     from pyarrow import types
 
     found = pyarrow.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
-    return pyarrow.schema([field.with_type(pyarrow.string()) if types.is_null(field.type) else field for field in found])
+
+    def plain(kind: pyarrow.DataType) -> pyarrow.DataType:
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        return pyarrow.string() if types.is_null(kind) else kind
+
+    return pyarrow.schema([field.with_type(plain(field.type)) for field in found])
 
 
 def _frame(records: pyarrow.Table) -> pandas.DataFrame:

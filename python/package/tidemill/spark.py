@@ -134,7 +134,7 @@ def stream(
     checkpoint.
 
     `Silence`, and `Aggregate` with `every`, need the watermark of Spark, by `df.withWatermark(time, "10 minutes")`: a sensor that reports no more
-    is silent, and its interval ends, once the watermark has passed it. Rows before the watermark are not dropped by Spark: the stages decide
+    is silent, and its interval ends, once the watermark has passed it. A watermark of another column than `time` does not count. Rows before the watermark are not dropped by Spark: the stages decide
     what is late.
 
     The state store must be RocksDB: `spark.sql.streaming.stateStore.providerClass` is
@@ -148,7 +148,7 @@ def stream(
     """
     from pyspark.sql import functions  # type: ignore[import-not-found, unused-ignore]
 
-    columns, has_watermark = _arrow(df), _has_watermark(df)
+    columns, has_watermark = _arrow(df), _has_watermark(df, time)
     roles: Any = {"time": time, "sensor": sensor, "measurements": measurements}
     kernel = Kernel.of(stages_of(stages), columns, **roles, constants=constants, has_end=False, has_watermark=has_watermark)
     # As a whole, since pandas knows a column of numbers with nulls only as floating-point numbers, in which null and NaN are one.
@@ -305,8 +305,9 @@ def _is_instant(kind: pyarrow.DataType) -> bool:
     return types.is_timestamp(kind) and kind.tz is not None
 
 
-def _has_watermark(df: DataFrame) -> bool:
-    return any(_WATERMARK in field.metadata for field in df.schema)
+def _has_watermark(df: DataFrame, time: str) -> bool:
+    """Whether the column of the event time has a watermark: that of another column, such as the time of arrival, says nothing of it."""
+    return any(field.name == time and _WATERMARK in field.metadata for field in df.schema)
 
 
 def _arrow(df: DataFrame) -> pyarrow.Schema:

@@ -133,6 +133,29 @@ def test_silence_by_the_time_that_the_input_has_reached(cluster):
     assert ways.rows(computed(tidemill.dask.run(frame, [Silence(after="10m")], watermark=reached))) == ways.rows(expected)
 
 
+def test_categories_differ_between_partitions(cluster):
+    frame = readings(3000)
+    frame["sensor"] = [f"s{at % 300}" for at in range(3000)]
+    frame["note"] = frame["note"].astype("category")
+    parts = dataframe.from_pandas(frame, npartitions=3).astype({"sensor": "category"})
+    assert not parts["sensor"].cat.known
+    made = computed(tidemill.dask.run(parts, STAGES))
+    assert rows(made) == rows(one_chain(frame.astype({"note": object}), STAGES))
+    constants = tidemill.dask.fit(parts, [Normalize(columns=["value"], fit=True)])
+    assert constants == tidemill.dask.fit(dataframe.from_pandas(frame, npartitions=1), [Normalize(columns=["value"], fit=True)])
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_times_of_nanoseconds_keep_them(cluster, zone):
+    times = pd.to_datetime([1, 1_000_000_002, 2_000_000_003], unit="ns", utc=True)
+    times = times.tz_localize(None) if zone is None else times.tz_convert(zone)
+    frame = pd.DataFrame({"sensor": "a", "time": times.as_unit("ns"), "value": [1.0, 2.0, 3.0]})
+    made = tidemill.dask.run(dataframe.from_pandas(frame, npartitions=1), [MovingAverage(window=2)])
+    given = computed(made)["time"]
+    assert given.type == pa.timestamp("ns", zone and "UTC")
+    assert given.cast(pa.int64()).to_pylist() == [1, 1_000_000_002, 2_000_000_003]
+
+
 @pytest.mark.parametrize(
     ("stages", "message"),
     [

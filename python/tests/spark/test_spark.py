@@ -220,8 +220,8 @@ def test_what_cannot_run_is_refused_by_name(spark, stages, message):
     [
         (Normalize(method="z_score", fit=True), r"stage 1 \(normalize\) needs a first pass", "`fit`"),
         (Aggregate(), r"stage 1 \(aggregate\) waits for the end", "`every`"),
-        (Aggregate(every="1m"), r"stage 1 \(aggregate\) depends on other sensors", "`withWatermark`"),
-        (Silence(after="1m"), r"stage 1 \(silence\) depends on other sensors", "`withWatermark`"),
+        (Aggregate(every="1m"), r"stage 1 \(aggregate\) depends on other sensors", '`withWatermark("time", …)`'),
+        (Silence(after="1m"), r"stage 1 \(silence\) depends on other sensors", '`withWatermark("time", …)`'),
     ],
 )
 def test_a_stream_refuses_what_waits_for_its_end(spark, stage, message, help):

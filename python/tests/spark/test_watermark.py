@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 import tidemill.spark
 from cluster import arrive, collect
-from tidemill import Aggregate, Chain, MovingAverage, Silence
+from pyspark.sql import functions
+from tidemill import Aggregate, Chain, MovingAverage, Silence, SpecError
 from ways import COLUMNS, one_process, readings, rows
 
 
@@ -49,3 +50,14 @@ def test_a_stream_with_a_watermark_goes_on_from_its_checkpoint(shipped, tmp_path
     parts.append(chain.advance(int((late - timedelta(minutes=1)).timestamp()) * 10**9))
     assert rows(made) == rows(pa.Table.from_batches([pa.record_batch(part) for part in parts]))
     assert made.num_rows > 0
+
+
+@pytest.mark.parametrize("stage", [Aggregate(every="1m"), Silence(after="1m")])
+def test_the_watermark_of_another_column_does_not_count(shipped, stage):
+    arrival = functions.col("timestamp")
+    columns = [functions.lit("a").alias("sensor"), (arrival - functions.expr("INTERVAL 1 DAY")).alias("time"), arrival.alias("arrival"), "value"]
+    records = shipped.readStream.format("rate").load().select(*columns)
+    tidemill.spark.stream(records.withWatermark("time", "1 minute"), [stage])
+    with pytest.raises(SpecError, match="depends on other sensors") as raised:
+        tidemill.spark.stream(records.withWatermark("arrival", "1 minute"), [stage])
+    assert '`withWatermark("time", …)`' in raised.value.help
