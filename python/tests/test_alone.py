@@ -526,7 +526,9 @@ def test_a_change_inside_of_a_setting_is_seen(make, change):
     assert (repr(seen.before), repr(seen.after), seen.records) == (before, repr(stage.setting), 1)
 
 
-@pytest.mark.parametrize(("before", "after"), [(math.nan, 1.0), (1.0, math.nan), (None, 1), (1, None), (numpy.array([1, 2]), 5), (Model(), 1), ([1], (1,))])
+@pytest.mark.parametrize(
+    ("before", "after"), [(math.nan, 1.0), (1.0, math.nan), (None, 1), (1, None), (numpy.array([1, 2]), 5), (Model(), 1), ([1], (1,))]
+)
 def test_a_setting_of_another_kind_is_a_change(before, after):
     stage = audited(Kept(before), settings=["setting"])
     stage.setting = after

@@ -27,10 +27,13 @@ def test_what_leaves_it_has_types_that_clusters_know():
     )
 
 
-def test_times_have_microseconds_unless_they_were_given_in_nanoseconds():
-    for given, wanted in [(pa.timestamp("s"), pa.timestamp("us")), (pa.timestamp("ns"), pa.timestamp("ns")), (pa.timestamp("ns", "CET"), pa.timestamp("ns", "UTC"))]:
-        columns = COLUMNS.set(0, pa.field("at", given))
-        assert Kernel.of([], columns, **ROLES, has_end=True).output.field("at").type == wanted
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [(("s",), ("us",)), (("ms", "UTC"), ("us", "UTC")), (("us", "CET"), ("us", "UTC")), (("ns",), ("ns",)), (("ns", "CET"), ("ns", "UTC"))],
+)
+def test_times_have_microseconds_unless_they_were_given_in_nanoseconds(given, wanted):
+    columns = COLUMNS.set(0, pa.field("at", pa.timestamp(*given)))
+    assert Kernel.of([], columns, **ROLES, has_end=True).output.field("at").type == pa.timestamp(*wanted)
 
 
 def test_a_value_that_clusters_cannot_hold_is_told_with_its_column():

@@ -146,7 +146,8 @@ class Kernel:
         try:
             chain.advance(_BEGINNING)
         except SpecError:
-            given = "the time that the input has reached as `watermark`" if has_end else f'the stream a watermark, by `withWatermark("{self.time}", …)`'
+            of_stream = f'the stream a watermark, by `withWatermark("{self.time}", …)`'
+            given = "the time that the input has reached as `watermark`" if has_end else of_stream
             raise SpecError(
                 f"{_name(at, self.stages[at])} depends on other sensors: their records tell how far time has come",
                 help=f"give {given}",
@@ -222,7 +223,7 @@ def _plain(made: pyarrow.Schema, given: pyarrow.Schema, time: str) -> pyarrow.Sc
         elif types.is_timestamp(kind):
             known = given.field(field.name if field.name in given.names else time).type
             is_time = types.is_timestamp(known)
-            unit = "ns" if is_time and known.unit == "ns" else "us"
+            unit: Any = "ns" if is_time and known.unit == "ns" else "us"
             kind = pyarrow.timestamp(unit) if is_time and known.tz is None else pyarrow.timestamp(unit, "UTC")
         elif types.is_uint64(kind):
             kind = pyarrow.int64()

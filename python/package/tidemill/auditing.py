@@ -123,7 +123,8 @@ class _Kept:
 
 def _is_itself(value: Any) -> bool:
     """Whether an object equals no other: one without an `__eq__` of its own, such as a connection or a model."""
-    return type(value).__eq__ is object.__eq__
+    equality: Any = type(value).__eq__
+    return equality is object.__eq__
 
 
 def _parts(container: Any) -> dict[Any, Any]:

@@ -134,8 +134,8 @@ def stream(
     checkpoint.
 
     `Silence`, and `Aggregate` with `every`, need the watermark of Spark, by `df.withWatermark(time, "10 minutes")`: a sensor that reports no more
-    is silent, and its interval ends, once the watermark has passed it. A watermark of another column than `time` does not count. Rows before the watermark are not dropped by Spark: the stages decide
-    what is late.
+    is silent, and its interval ends, once the watermark has passed it. A watermark of another column than `time` does not count. Rows before the
+    watermark are not dropped by Spark: the stages decide what is late.
 
     The state store must be RocksDB: `spark.sql.streaming.stateStore.providerClass` is
     `org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider`.
