@@ -496,7 +496,8 @@ def again(value):
         math.nan,
         Model(),
         threading.Lock(),
-        {"model": Model(), "weights": [numpy.array([1, 2]), math.nan], "lock": (threading.Lock(), 1)},
+        {"model": Model(), "weights": [numpy.array([1, 2]), math.nan]},
+        [threading.Lock(), {"model": (Model(), 1)}],
     ],
 )
 def test_a_setting_that_stays_is_no_change(setting):
