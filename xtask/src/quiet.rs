@@ -104,6 +104,7 @@ mod tests {
         let script = "trap 'echo interrupted; exit 0' INT; echo begun; while true; do sleep 0.1; done";
         let (outcome, text) = run("hangs", script, Duration::from_millis(500));
         assert!(outcome.is_err_and(|why| why.ends_with("was ended after 0 s")));
-        assert_eq!(text, "begun\ninterrupted\n");
+        // Where interrupts are ignored, as in the background of a script, it is killed.
+        assert!(["begun\n", "begun\ninterrupted\n"].contains(&text.as_str()), "{text}");
     }
 }

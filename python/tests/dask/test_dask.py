@@ -135,7 +135,8 @@ def test_silence_by_the_time_that_the_input_has_reached(cluster):
 
 def test_categories_differ_between_partitions(cluster):
     frame = readings(3000)
-    frame["sensor"] = [f"s{at % 300}" for at in range(3000)]
+    # More than a byte can number.
+    frame["sensor"] = [f"s{at // 4 % 300}" for at in range(3000)]
     frame["note"] = frame["note"].astype("category")
     parts = dataframe.from_pandas(frame, npartitions=3).astype({"sensor": "category"})
     assert not parts["sensor"].cat.known
