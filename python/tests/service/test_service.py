@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
+import pyarrow
 import pytest
 import tidemill
 from fastapi.testclient import TestClient
-from tidemill import Pipeline
+from tidemill import Fit, Normalize, Pipeline
 
 SERVICE = Path(__file__).parents[2] / "examples/service"
 sys.path.insert(0, str(SERVICE))
@@ -37,12 +38,19 @@ def readings(count, pumps=4):
     ]
 
 
-def whole_run(records, tmp_path):
+def whole_run(records, tmp_path, pipeline=SERVICE / "pumps.toml"):
     """What a run of the pipeline gives for these records."""
     (tmp_path / "readings").mkdir()
     (tmp_path / "readings/all.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    (tmp_path / "pumps.toml").write_text((SERVICE / "pumps.toml").read_text())
+    (tmp_path / "pumps.toml").write_text(pipeline.read_text())
     return Pipeline.from_file(tmp_path / "pumps.toml").to_arrow().to_pylist()
+
+
+def constants(records):
+    """What a first pass over these records gives."""
+    fit = Fit([Normalize(columns=["pressure"], fit=True)], sensor="pump", measurements=["pressure"])
+    fit.observe(pyarrow.RecordBatch.from_pylist([{"pump": record["pump"], "pressure": record["pressure"]} for record in records]))
+    return fit.finish()
 
 
 def comparable(scores):
@@ -77,6 +85,17 @@ def test_scores_are_those_of_a_run_whatever_the_requests(client, tmp_path):
     expected = whole_run(records, tmp_path)
     assert comparable(scores) == comparable(expected)
     assert dropped == len(records) - len(scores) > 0
+
+
+def test_variables_and_constants_are_those_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("WINDOW", "7s")
+    records, pipeline = readings(500), tmp_path / "live.toml"
+    scaled = '[[stage]]\ntype = "normalize"\nload = "constants.json"\ncolumns = ["pressure"]\n\n[[sink]]'
+    pipeline.write_text((SERVICE / "pumps.toml").read_text().replace("window = 5", 'window = "${WINDOW}"').replace("[[sink]]", scaled))
+    (tmp_path / "constants.json").write_text(constants(records))
+    with TestClient(create_app(pipeline)) as client:
+        scores = post(client, records)["scores"]
+    assert comparable(scores) == comparable(whole_run(records, tmp_path, pipeline))
 
 
 def test_requests_at_one_time_do_not_mix_the_state_of_sensors(client, tmp_path):
