@@ -99,7 +99,7 @@ fn expected(names: &[Option<&str>], good: &[bool], nulls: bool) -> Told {
     let mut told = Told::default();
     for (row, (name, good)) in names.iter().zip(good).enumerate() {
         let trimmed = name.map(|name| name.trim_matches([' ', '\t']));
-        let name = trimmed.filter(|name| !name.is_empty() && !(nulls && *name == NULL));
+        let name = trimmed.filter(|name| !(name.is_empty() || nulls && *name == NULL));
         let reason = match name {
             None => Some("no sensor".to_owned()),
             Some(name) if name.len() > MAX_NAME => Some(long_name(name.len())),
