@@ -45,7 +45,14 @@ def test_times_of_numpy_that_do_not_fit_are_refused(time):
 
 
 def test_times_of_numpy_that_fit():
-    times = [np.datetime64("2026-01-01"), np.datetime64("2026-01-01T00:00:00.000000001"), np.datetime64("1677-09-22"), np.datetime64("1677-09-21T00:12:43.5"), np.datetime64("2262-04-11T23:47:16.8"), np.datetime64("1969-12-31T23:59:59.5")]
+    times = [
+        np.datetime64("2026-01-01"),
+        np.datetime64("2026-01-01T00:00:00.000000001"),
+        np.datetime64("1677-09-22"),
+        np.datetime64("1677-09-21T00:12:43.5"),
+        np.datetime64("2262-04-11T23:47:16.8"),
+        np.datetime64("1969-12-31T23:59:59.5"),
+    ]
     made = Pipeline([[{"sensor": "a", "time": time, "value": 1.0} for time in times]]).to_arrow()
     assert made["time"].cast(pa.int64()).to_pylist() == [int(time.astype("datetime64[ns]").astype("int64")) for time in times]
 
