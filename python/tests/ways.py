@@ -190,7 +190,7 @@ def live_and_resumed(table, stages, folder, cuts):
     for begin, end in zip([0, *ends], ends, strict=False):
         append(table.slice(begin, end - begin), given, folder / "piece.csv")
         with Pipeline.from_file(file).start(state=state) as running:
-            wait_for(running, end - begin)
+            wait_for(running, end)
     # The file does not grow any more.
     assert command(["tidemill", "run", str(file), "--state", str(state), "--finish", "--quiet"]) == 0
     return made
@@ -208,7 +208,7 @@ def toml(part):
 
 
 def wait_for(running, count):
-    """Waits until a run has read `count` records."""
+    """Waits until a run, and those that it resumes, have read `count` records."""
     for _ in range(6000):
         if (running.status()["records"] or 0) >= count:
             return
