@@ -179,18 +179,19 @@ proptest! {
 }
 
 #[test]
-fn what_is_null_for_one_source_may_be_a_sensor_of_another() {
-    let (keys, names) = ([Some(0), Some(1), Some(0)], [Some(NULL.to_owned()), Some("a".to_owned())]);
+fn what_is_null_or_trimmed_for_one_source_may_be_a_sensor_of_another() {
+    let given = [Some(NULL), Some("a"), Some(" a ")];
+    let (keys, names) = ([Some(0), Some(1), Some(2)], given.map(|name| name.map(str::to_owned)));
     let good = [true; 3];
     for kind in [Kind::Plain, Kind::Dictionary(4, true), Kind::Dictionary(1, false)] {
         let records = batch(kind.array(Texts::Small, &keys, &names), &good);
         let (plain, nulls) = (decoder(&records, false), decoder(&records, true));
         let mut sensors = Sensors::default();
+        sensors.id(" a ").expect("room");
         let mut decode = |decoder: &Decoder| {
             let decoded = decoder.decode(&records, 0, false, &mut sensors).expect("decoded");
             told(&decoded, &sensors)
         };
-        let given = [Some(NULL), Some("a"), Some(NULL)];
         for _ in 0..2 {
             assert_eq!(decode(&plain), expected(&given, &good, false));
             assert_eq!(decode(&nulls), expected(&given, &good, true), "{kind:?}");
