@@ -59,11 +59,11 @@ pub(crate) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> R
     started.map(drop).map_err(|error| Error::internal(format!("no thread for a {name}: {error}")))
 }
 
-/// A thread, as long as it lives.
-struct Counted;
+/// A thread, as long as it may use the interpreter.
+pub(crate) struct Counted;
 
 impl Counted {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         THREADS.fetch_add(1, Ordering::Relaxed);
         Self
     }

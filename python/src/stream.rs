@@ -13,7 +13,7 @@ use tidemill::arrow::Encoder;
 
 use crate::capsule::{Batch, stream_capsule};
 use crate::errors::exception;
-use crate::exit::{Process, is_closing};
+use crate::exit::{Counted, Process, is_closing};
 use crate::held::Held;
 use crate::records::{Layout, Record, Rows};
 use crate::wait::LOOK;
@@ -117,6 +117,8 @@ impl StreamSource {
             return Err(PyRuntimeError::new_err("another thread is reading this stream"));
         };
         let Some(feed) = place.as_mut() else { return Ok(None) };
+        // Python does not wait for threads of its own that read a stream: the end of the interpreter has to.
+        let _counted = Counted::new();
         let fed = loop {
             // Each time: whoever reads the whole stream in a library of its own does not come back to the interpreter before the end.
             py.check_signals()?;

@@ -1,6 +1,7 @@
 """What no component should do, and what no input should be: an error that says so, and nothing lost or changed silently."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -162,6 +163,25 @@ print("done", flush=True)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert ended.stdout == "done\n"
     assert ended.returncode in (0, 70), ended
+
+
+def test_ctrl_c_ends_an_asynchronous_loop():
+    program = """
+import asyncio, time, tidemill
+class Source:
+    def stream(self):
+        yield {"sensor": "a", "value": 1.0}
+        time.sleep(60)
+async def main():
+    async for record in tidemill.Pipeline([Source()]).stream():
+        print("one", flush=True)
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "one\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=40)
+    assert "KeyboardInterrupt" in errors
 
 
 def test_a_source_is_left_before_the_run_has_ended():

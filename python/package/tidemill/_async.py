@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 _of_thread = threading.local()
@@ -73,6 +73,29 @@ async def _awaited(awaitable: Any) -> Any:
     return await awaitable
 
 
+def _in_thread(call: Callable[[], Any]) -> asyncio.Future[Any]:
+    """What `call` gives, in a thread of its own. Nobody waits for that thread when the loop ends, unlike for those of the loop's executor."""
+    loop = asyncio.get_running_loop()
+    result = loop.create_future()
+
+    def settle(act: Callable[[Any], None], value: Any) -> None:
+        if not result.done():
+            act(value)
+
+    def run() -> None:
+        act: Callable[[Any], None] = result.set_result
+        try:
+            value = call()
+        except BaseException as error:
+            act, value = result.set_exception, error
+        # A loop that has ended takes nothing any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, act, value)
+
+    threading.Thread(target=run, name="tidemill stream", daemon=True).start()
+    return result
+
+
 class Records(AsyncIterator[Any]):
     """A stream for `async for`: waits for records without holding up other tasks. A wait that is cancelled loses no record."""
 
@@ -87,7 +110,7 @@ class Records(AsyncIterator[Any]):
             record = self._stream.at_hand()
             if record is not None:
                 return record
-            self._waiting = asyncio.get_running_loop().run_in_executor(None, next, self._stream, self._END)
+            self._waiting = _in_thread(lambda: next(self._stream, self._END))
         # If this is cancelled, the next call goes on waiting for the same record.
         await asyncio.wait([self._waiting])
         record, self._waiting = self._waiting.result(), None

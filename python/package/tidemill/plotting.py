@@ -147,7 +147,7 @@ class _Series:
         if columns.time:
             x = table[columns.time].to_numpy()
         order = numpy.argsort(x, kind="stable")
-        values = {name: table[name].cast(pyarrow.float64()).to_numpy()[order] for name in (*shown, *columns.booleans)}
+        values = {name: table[name].cast(pyarrow.float64(), safe=False).to_numpy()[order] for name in (*shown, *columns.booleans)}
         numbers, booleans = ({name: values[name] for name in names} for names in (shown, columns.booleans))
         return cls(x[order], columns.time is not None, numbers, booleans)
 
