@@ -298,7 +298,7 @@ def _written(batch: pyarrow.RecordBatch, roles: Mapping[str, Any] | None = None)
     import pyarrow
 
     if roles is not None:
-        batch = batch.replace_schema_metadata({**(batch.schema.metadata or {}), _INPUT: json.dumps(roles)})
+        batch = batch.replace_schema_metadata({**(batch.schema.metadata or {}), _INPUT: json.dumps(roles).encode()})
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
