@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
-use crate::pandas::without_index;
+use crate::pandas::{check_columns, without_index};
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
@@ -66,6 +66,7 @@ impl Imported {
             )),
             0 => {
                 let schema = Schema::try_from(&schema).map_err(|error| bad(&error))?;
+                check_columns(&schema)?;
                 Ok(Self { stream, schema: Arc::new(schema) })
             }
             _ => Err(bad(&last_error(&mut stream))),

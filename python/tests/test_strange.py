@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import parallel_stages
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -111,6 +112,13 @@ def test_dictionaries_of_times(zone):
         expected = Pipeline([whole]).to_arrow()
     with pytest.warns(tidemill.errors.RejectedWarning):
         assert Pipeline([whole.set_column(2, "time", times.dictionary_encode())]).to_arrow().equals(expected)
+
+
+@pytest.mark.parametrize("values", [pd.period_range("2026-01", periods=2, freq="M"), pd.interval_range(0, 2)], ids=["periods", "intervals"])
+def test_columns_of_pandas_that_are_no_numbers(values):
+    frame = pd.DataFrame({"sensor": ["a", "b"], "value": values})
+    with pytest.raises(TypeError, match="`value` has values of pandas"):
+        Pipeline([frame]).to_arrow()
 
 
 def test_no_machine_has_a_million_cores():
