@@ -197,7 +197,7 @@ def test_a_slow_stage_is_not_endless():
 
 
 def test_what_was_raised_when_a_pipeline_was_made_again_is_raised_by_verify(tmp_path, monkeypatch):
-    (tmp_path / "made_once.py").write_text(
+    (tmp_path / "two.py").write_text(
         "made = []\n"
         "class Once(Exception): pass\n"
         "class Stage:\n"
@@ -209,7 +209,7 @@ def test_what_was_raised_when_a_pipeline_was_made_again_is_raised_by_verify(tmp_
     )
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / "p.toml"
-    file.write_text('[source]\ntype = "synthetic"\nrecords = 10\n[[stage]]\ntype = "python:made_once:Stage"\n[[sink]]\ntype = "csv"\npath = "out.csv"\n')
+    file.write_text('[source]\ntype = "synthetic"\nrecords = 10\n[[stage]]\ntype = "python:two:Stage"\n[[sink]]\ntype = "csv"\npath = "out.csv"\n')
     with pytest.raises(SpecError, match="made already") as raised:
         Pipeline.from_file(file).verify(rounds=1)
     assert type(raised.value.__cause__).__name__ == "Once"
