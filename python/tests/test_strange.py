@@ -153,10 +153,16 @@ assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(
-    "busy",
-    ["while True: pass", "time.sleep(4)", "time.sleep(0.01)"],
+    ("busy", "code"),
+    [
+        ("while True: pass", 0),
+        ("time.sleep(4)", 0),
+        ("time.sleep(0.01)", 0),
+        # It cannot be interrupted.
+        ("time.sleep(60)", 70),
+    ],
 )
-def test_a_program_ends_while_a_source_is_busy(busy):
+def test_a_program_ends_while_a_source_is_busy(busy, code):
     program = f"""
 import time, tidemill
 class Source:
@@ -170,7 +176,8 @@ print("done", flush=True)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert ended.stdout == "done\n"
-    assert ended.returncode in (0, 70), ended
+    assert ended.returncode == code, ended
+    assert ("still runs at the end of the program" in ended.stderr) == (code == 70)
 
 
 def test_ctrl_c_ends_an_asynchronous_loop():
