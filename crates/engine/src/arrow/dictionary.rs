@@ -11,14 +11,18 @@ use crate::sensor::{SensorId, Sensors};
 
 /// The sensors of one batch, each name once, in order of first appearance.
 pub(super) fn dictionary(ids: &[SensorId], sensors: &Sensors) -> Result<DictionaryArray<Int32Type>> {
-    // A small batch has few of many sensors.
-    let (keys, names) = match sensors.len() > 4 * ids.len() + 64 {
+    let (keys, names) = match has_few(ids.len(), sensors.len()) {
         true => in_map(ids),
         false => in_table(ids, sensors.len()),
     };
     let names = names.into_iter().map(|id| sensors.name(id));
     DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from_iter_values(names)))
         .map_err(|error| Error::internal(format!("cannot build the dictionary of sensors: {error}")))
+}
+
+/// Whether a batch of so many records has few of all sensors, so that it looks at its own alone.
+fn has_few(records: usize, sensors: usize) -> bool {
+    sensors > 4 * records + 64
 }
 
 /// The number of each of `ids`, and those that appear, in the order of their numbers.
@@ -64,13 +68,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_batch_alone() {
+    fn a_small_batch_of_many_sensors_looks_at_its_own_alone() {
         let mut sensors = Sensors::default();
         let ids: Vec<_> = (0..1000).map(|at| sensors.id(&format!("s{at}")).expect("room")).collect();
+        assert!(has_few(3, sensors.len()) && !has_few(1000, sensors.len()));
         // Enough records for a table of all sensors, too.
         let many = [7; 500];
         for few in [&[7, 900, 7][..], &[0], &[], &many] {
             let few_ids: Vec<_> = few.iter().map(|&at| ids[at]).collect();
+            assert_eq!(in_map(&few_ids), in_table(&few_ids, sensors.len()));
             let made = dictionary(&few_ids, &sensors).expect("fits");
             let names = made.downcast_dict::<StringArray>().expect("names").into_iter();
             let expected: Vec<_> = few.iter().map(|at| Some(format!("s{at}"))).collect();
