@@ -1,0 +1,3 @@
+//! What the connectors of **tidemill** share. Each connector is a crate of its own beside this one, and like this one it uses only what `tidemill` re-exports.
+
+pub mod tls;
