@@ -122,6 +122,7 @@ COMMON: dict[str, dict[str, dict[str, Any]]] = {
         "sensors": {"type": "array", "items": {"type": "string"}, "description": "The sensors that it receives, by name or glob."},
         "from": {**TEXTS, "description": "The parts that feed it; by default, the last stage."},
         "on_failure": {"enum": ["stop", "wait"], "description": "What happens after a transient failure."},
+        "delivery": {"enum": ["exactly_once", "at_least_once"], "description": "The guarantee that its output must have in a run with a state folder."},
     },
 }
 

@@ -80,7 +80,8 @@ pub mod source {
     pub use tidemill_engine::source::Frame;
     pub use tidemill_engine::source::{
         Changes, Component, Csv, FileOptions, Influx, Input, Io, JsonLines, OneOrMany, OpenOptions, Parquet,
-        Progress, Quantity, Recorder, Resumption, Shape, Source, SourceSpec, Synthetic, Traits, Tsv,
+        Progress, Quantity, Recorder, Recovery, Resumption, Shape, Source, SourceSpec, Synthetic, Traits,
+        Tsv,
     };
 }
 

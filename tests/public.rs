@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use model::{Crates, Definition, Target};
 
 /// Fewer items than this; whoever raises it says in the commit what users need the new ones for.
-const MOST: usize = 250;
+const MOST: usize = 270;
 
 /// What public signatures speak of and users cannot name: it is for the crates of this workspace among themselves, such as the command. The list may
 /// become shorter.
@@ -33,7 +33,7 @@ const INTERNAL: [&str; 24] = [
     "tidemill_engine::pipeline::SinkEntry",
     "tidemill_engine::pipeline::SourceEntry",
     "tidemill_engine::pipeline::StageEntry",
-    "tidemill_engine::pipeline::delivery::Delivery",
+    "tidemill_engine::pipeline::delivery::Guarantee",
     "tidemill_engine::pipeline::parameters::Parameters",
     "tidemill_engine::pipeline::plan::Plan",
     "tidemill_engine::pipeline::resolve::Resolved",

@@ -475,7 +475,7 @@ fn a_pipe_and_a_device_are_promised_what_they_can_hold() {
         assert!(said.contains("delivers its records again"), "{said}");
     }
     let said = text(&run(folder.path(), &["run", "p.toml", "--state", "state"]).stderr);
-    assert!(said.contains("delivery: sink 0 (csv) at least once"), "{said}");
+    assert!(said.contains("delivery to sink 0 (csv): at least once"), "{said}");
     // What cannot go on is refused, and promised nothing.
     let refused =
         ["run", "p.toml", "--state", "other", "--set", "sink.0.type=parquet", "--set", "sink.0.path=out"];

@@ -14,12 +14,12 @@ use super::progress::Display;
 use super::reload;
 use super::summary::{plural, summary};
 use super::timings::timings;
-use tidemill_core::error::{Error, ErrorKind, PartIndex};
+use tidemill_core::error::{Error, ErrorKind, PartIndex, Result};
 use tidemill_core::time::parse_duration;
 use tidemill_engine::atomic;
 use tidemill_engine::notes;
 use tidemill_engine::pipeline::touched::written;
-use tidemill_engine::pipeline::{Parameters, Pipeline, Resolved, Touched};
+use tidemill_engine::pipeline::{Guarantee, Parameters, Pipeline, Resolved, Touched};
 use tidemill_engine::runtime::{Report, RunOptions, StateOptions};
 use tidemill_engine::source::Recorder;
 
@@ -45,10 +45,10 @@ pub(super) fn run_resolved(
     }
     options.state = state(args)?;
     // No promise is printed for a run that will be refused.
-    let can_resume =
-        resolved.pipeline.can_resume() && resolved.pipeline.sinks.iter().all(|sink| sink.spec.can_resume());
+    let can_resume = resolved.pipeline.check_resumable().is_ok();
     if options.state.is_some() && can_resume && !args.drive.quiet {
-        output::note(&deliveries(&resolved.pipeline));
+        let lines = deliveries(&resolved.pipeline).map_err(|error| locate(resolved, error))?;
+        lines.iter().for_each(|line| output::note(line));
     }
     args.record.iter().try_for_each(|path| Recorder::check(path))?;
     options.open.record = match (&args.record, &options.state) {
@@ -89,11 +89,14 @@ fn touched(args: &RunArgs) -> Vec<Touched> {
     written.chain(state).chain([load::read(&args.pipeline)]).collect()
 }
 
-/// The delivery guarantees of a run with checkpoints, printed before it begins.
-fn deliveries(pipeline: &Pipeline) -> String {
-    let sinks = pipeline.sinks.iter().zip(pipeline.deliveries()).enumerate();
-    let sinks = sinks.map(|(at, (sink, delivery))| format!("sink {at} ({}) {delivery}", sink.spec.name()));
-    format!("delivery: {}", sinks.collect::<Vec<_>>().join(", "))
+/// The delivery guarantees of a run with checkpoints, one line for each source and sink, printed before it begins.
+fn deliveries(pipeline: &Pipeline) -> Result<Vec<String>> {
+    let guarantees = pipeline.guarantees()?;
+    let line = |guarantee: &Guarantee| {
+        let (at, told) = (guarantee.sink, guarantee.told(pipeline));
+        format!("delivery to sink {at} ({}): {told}", pipeline.sinks[at].spec.name())
+    };
+    Ok(guarantees.iter().map(line).collect())
 }
 
 /// The checkpoint options from the arguments.

@@ -81,6 +81,7 @@ impl Case {
 
 /// Options whose effect takes more than one run to be seen: which test sees it.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    ("delivery", "crates/engine/src/pipeline/delivery.rs"),
     ("follow", "tests/live/follow.rs"),
     ("from", "tests/graph.rs"),
     ("merge", "tests/sources.rs"),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::batch::Schema;
 use crate::error::{Masks, Result, visible};
 use crate::executor;
-use crate::pipeline::{Delivery, Order, Pipeline, Plan, SinkEntry};
+use crate::pipeline::{Order, Pipeline, Plan, SinkEntry};
 use crate::runtime::has_one_thread;
 use crate::sink::{Repeat, Takes};
 use crate::source::OpenOptions;
@@ -207,9 +207,10 @@ fn sink(pipeline: &Pipeline, at: usize, plan: &Plan) -> Explained {
     );
     facts.add("delivery", appears(entry, masks));
     facts.add("repeat", repeat(entry));
-    if let Some(delivery) = pipeline.deliveries().nth(at) {
-        facts.add("with --state", guarantee(delivery));
-    }
+    let guarantees = pipeline.guarantees_in(&plan.graph);
+    let guarantees = guarantees.iter().filter(|guarantee| guarantee.sink == at);
+    let guarantees: Vec<_> = guarantees.map(|guarantee| guarantee.told(pipeline)).collect();
+    facts.add("with --state", shown(&guarantees.join("; "), masks));
     let options = pipeline.parameters().sinks.swap_remove(at);
     Explained { name: spec.name().into(), label: format!("sink {at}: {}", spec.name()), options, facts }
 }
@@ -240,10 +241,6 @@ fn repeat(SinkEntry { spec, .. }: &SinkEntry) -> &'static str {
         Repeat::Harmless => "repeating the run writes the same output again, without duplicates",
         Repeat::Duplicates => "repeating the run delivers its records again",
     }
-}
-
-fn guarantee(delivery: Delivery) -> String {
-    format!("{delivery}: {}", delivery.meaning())
 }
 
 /// Names come from options and from the input: what is secret in them is masked.

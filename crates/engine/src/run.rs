@@ -32,6 +32,9 @@ impl Pipeline {
     /// # Errors
     /// Any error that ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
+        if options.state.is_none() {
+            self.check_stateless().map_err(|error| self.hide_error(error))?;
+        }
         let Traits { is_bounded, is_replayable, .. } = self.traits();
         let run = match options.open.speed {
             None if is_bounded => executor::run(self, options, observer),

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use tidemill::batch::{Batch, Column, Field, Numbers, Origins, Schema, Span, Text, TimeColumn};
 use tidemill::files::{Base, FilePath, Outputs};
 use tidemill::sensor::SensorLookup;
-use tidemill::source::{Component, Input, Offset, OpenOptions, Progress, Source, SourceSpec, Traits};
+use tidemill::source::{
+    Component, Input, Offset, OpenOptions, Progress, Recovery, Source, SourceSpec, Traits,
+};
 use tidemill::time::Timestamp;
 use tidemill::{Error, Result};
 
@@ -39,7 +41,7 @@ impl SourceSpec for Frames {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
+        Traits { is_bounded: true, is_replayable: true, is_open: false, recovery: Recovery::Replayed }
     }
 
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {

@@ -43,6 +43,7 @@ class Alert(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -65,6 +66,7 @@ class Alert(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             column=column,
@@ -81,6 +83,7 @@ class Alert(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )
 
 
@@ -95,6 +98,7 @@ class Console(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -109,6 +113,7 @@ class Console(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             limit=limit,
@@ -117,6 +122,7 @@ class Console(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )
 
 
@@ -136,6 +142,7 @@ class Csv(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -152,6 +159,7 @@ class Csv(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             path=path,
@@ -162,6 +170,7 @@ class Csv(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )
 
 
@@ -175,6 +184,7 @@ class DeadLetter(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -188,6 +198,7 @@ class DeadLetter(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             path=path,
@@ -195,6 +206,7 @@ class DeadLetter(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )
 
 
@@ -211,6 +223,7 @@ class JsonLines(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -225,6 +238,7 @@ class JsonLines(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             path=path,
@@ -233,6 +247,7 @@ class JsonLines(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )
 
 
@@ -243,6 +258,7 @@ class Null(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -254,11 +270,13 @@ class Null(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )
 
 
@@ -276,6 +294,7 @@ class Parquet(Component):
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
         on_failure: What happens after a transient failure.
+        delivery: The guarantee that its output must have in a run with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -291,6 +310,7 @@ class Parquet(Component):
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
         on_failure: Literal["stop", "wait"] | None = None,
+        delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             path=path,
@@ -300,4 +320,5 @@ class Parquet(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            delivery=delivery,
         )

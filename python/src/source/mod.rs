@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidemill::format::{ColumnOptions, Names};
 use tidemill::options::{Configure, Options};
-use tidemill::source::{Component, OpenOptions, Source, SourceSpec, Traits};
+use tidemill::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 use tidemill::{Error, ErrorKind, Result};
 
 use crate::capsule::is_arrow;
@@ -172,7 +172,7 @@ impl SourceSpec for PySource {
             is_bounded: self.0.is_bounded,
             is_replayable: self.0.resumes == Resumes::ByCount,
             is_open: false,
-            is_kept: self.can_resume(),
+            recovery: if self.can_resume() { Recovery::Replayed } else { Recovery::Lost },
         }
     }
 

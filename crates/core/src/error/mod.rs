@@ -13,6 +13,7 @@ mod visible;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,7 @@ struct Inner {
     help: Option<String>,
     is_broken_pipe: bool,
     is_transient: bool,
+    retry_after: Option<Duration>,
 }
 
 /// The class of an [`Error`]; each has the exit code of `sysexits.h`.
@@ -102,6 +104,7 @@ impl Error {
             help: None,
             is_broken_pipe: false,
             is_transient: false,
+            retry_after: None,
         }))
     }
 
@@ -179,6 +182,17 @@ impl Error {
     /// out, no response.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient
+    }
+
+    /// How long the server has asked to wait before the next attempt, as by `Retry-After`. Of effect on a [transient](Error::transient) error only.
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// How long to wait at least before the next attempt, if the server has said so; `None` unless the error is transient.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after.filter(|_| self.0.is_transient)
     }
 
     /// Adds the position in the input.
@@ -379,6 +393,14 @@ mod tests {
         let position = Position { file: "a.csv".into(), line: 3, offset: 20 };
         let error = Error::data("bad").with_position(position).with_help("mend it").with_context("stage 1");
         assert_eq!(error.to_string(), "stage 1: bad (a.csv, line 3, byte 20); mend it");
+    }
+
+    #[test]
+    fn when_to_try_again_is_told_of_transient_errors_only() {
+        let error = || Error::unavailable("too many requests").with_retry_after(Duration::from_secs(3));
+        assert_eq!(error().retry_after(), None);
+        assert_eq!(error().transient().with_context("sink 1").retry_after(), Some(Duration::from_secs(3)));
+        assert_eq!(Error::unavailable("away").transient().retry_after(), None);
     }
 
     #[test]

@@ -1,47 +1,106 @@
-//! Delivery guarantees: what a run with a state folder guarantees for the output of each sink.
+//! Delivery guarantees: what a run with a state folder guarantees for the records of each source in the output of each sink.
 
 use std::fmt;
 
-use super::{Pipeline, SinkEntry};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::sources::source_label;
+use super::{Graph, Pipeline, SinkEntry};
+use crate::error::{Error, PartIndex, Result};
 use crate::sink::Repeat;
-use crate::source::Traits;
+use crate::source::Recovery;
 
 /// The delivery guarantee of a sink's output, across kills and restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Exactly once: the source can be read again, and the sink resumes where it was.
+    /// Exactly once: nothing is lost, nothing is repeated.
     ExactlyOnce,
-    /// At least once: records after the last checkpoint are written again.
+    /// At least once: nothing is lost.
     AtLeastOnce,
-    /// At most once: records read after the last checkpoint are lost, since they cannot be read again.
+    /// At most once: nothing is repeated.
     AtMostOnce,
     /// No guarantee: some records may be lost, and others duplicated.
     AnyNumber,
 }
 
-impl Delivery {
-    /// The guarantee of one sink.
-    #[must_use]
-    pub fn of(source: Traits, sink: &SinkEntry) -> Self {
-        match (source.is_kept, sink.spec.repeat() == Repeat::Harmless) {
-            (true, true) => Self::ExactlyOnce,
-            (true, false) => Self::AtLeastOnce,
-            (false, true) => Self::AtMostOnce,
-            (false, false) => Self::AnyNumber,
+/// The guarantee that a sink must have: otherwise its pipeline is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+// Exhaustive: nothing may be lost or repeated, or nothing may be lost.
+pub enum Required {
+    /// [`Delivery::ExactlyOnce`].
+    ExactlyOnce,
+    /// [`Delivery::AtLeastOnce`], or better.
+    AtLeastOnce,
+}
+
+/// What is guaranteed between a source and a sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarantee {
+    /// The index of the source.
+    pub source: usize,
+    /// The index of the sink.
+    pub sink: usize,
+    losses: Vec<&'static str>,
+    repeats: Vec<&'static str>,
+}
+
+impl Guarantee {
+    fn new(source: usize, recovery: Recovery, at: usize, sink: &SinkEntry) -> Self {
+        let (mut losses, mut repeats) = (Vec::new(), Vec::new());
+        match recovery {
+            Recovery::Replayed => {}
+            Recovery::Redelivered => repeats.push("the source may be sent records again"),
+            Recovery::Lost => {
+                losses.push("records read after the last checkpoint are lost if the process is killed")
+            }
+        }
+        if sink.spec.repeat() == Repeat::Duplicates {
+            repeats.push("records written after the last checkpoint are written again");
+        }
+        Self { source, sink: at, losses, repeats }
+    }
+
+    /// Its name.
+    pub fn delivery(&self) -> Delivery {
+        match (self.losses.is_empty(), self.repeats.is_empty()) {
+            (true, true) => Delivery::ExactlyOnce,
+            (true, false) => Delivery::AtLeastOnce,
+            (false, true) => Delivery::AtMostOnce,
+            (false, false) => Delivery::AnyNumber,
         }
     }
 
-    /// An explanation.
-    #[must_use]
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::ExactlyOnce => "nothing is lost, nothing is duplicated",
-            Self::AtLeastOnce => "records written after the last checkpoint are written again",
-            Self::AtMostOnce => "records read after the last checkpoint are lost if the process is killed",
-            Self::AnyNumber => {
-                "records after the last checkpoint may be lost or duplicated if the process is killed"
-            }
+    /// Its name and the reasons; with the source, if there are several.
+    pub fn told(&self, pipeline: &Pipeline) -> String {
+        let told = format!("{}: {}", self.delivery(), self.reasons());
+        match pipeline.sources.len() {
+            1 => told,
+            _ => format!("from {}, {told}", source_label(pipeline, self.source)),
         }
+    }
+
+    fn reasons(&self) -> String {
+        match self.delivery() {
+            Delivery::ExactlyOnce => "nothing is lost, nothing is duplicated".to_owned(),
+            _ => [&*self.losses, &*self.repeats].concat().join("; "),
+        }
+    }
+
+    /// Checks it against what the sink must have.
+    fn check(&self, required: Required, pipeline: &Pipeline) -> Result<()> {
+        let (name, against) = match required {
+            Required::ExactlyOnce => ("exactly_once", [&*self.losses, &*self.repeats].concat()),
+            Required::AtLeastOnce => ("at_least_once", self.losses.clone()),
+        };
+        if against.is_empty() {
+            return Ok(());
+        }
+        let (from, why) = (source_label(pipeline, self.source), against.join("; "));
+        Err(Error::config(format!("`delivery = \"{name}\"` cannot be had from {from}: {why}"))
+            .with_help(format!("without `delivery`, records are delivered {}", self.delivery()))
+            .with_part(PartIndex::Sink(self.sink)))
     }
 }
 
@@ -57,28 +116,107 @@ impl fmt::Display for Delivery {
 }
 
 impl Pipeline {
-    /// The guarantee of each sink for a run with a state folder, in order.
-    pub fn deliveries(&self) -> impl Iterator<Item = Delivery> {
-        let source = self.traits();
-        self.sinks.iter().map(move |sink| Delivery::of(source, sink))
+    /// The guarantee of each source for each sink that its records reach, for a run with a state folder: sink by sink.
+    ///
+    /// # Errors
+    /// A configuration error if the parts are not connected as they should be.
+    pub fn guarantees(&self) -> Result<Vec<Guarantee>> {
+        Ok(self.guarantees_in(&Graph::new(self)?))
     }
+
+    pub(crate) fn guarantees_in(&self, graph: &Graph) -> Vec<Guarantee> {
+        let sinks = self.sinks.iter().enumerate();
+        let all = sinks.flat_map(|(at, sink)| {
+            let sources = graph.sources_of_sink(at).into_iter();
+            sources.map(move |source| {
+                Guarantee::new(source, self.sources[source].spec.traits().recovery, at, sink)
+            })
+        });
+        all.collect()
+    }
+
+    /// Checks that a run without a state folder is not one that needs it for its guarantees.
+    ///
+    /// # Errors
+    /// A configuration error that names the sink.
+    pub(crate) fn check_stateless(&self) -> Result<()> {
+        match self.sinks.iter().position(|sink| sink.delivery.is_some()) {
+            None => Ok(()),
+            Some(at) => Err(Error::config(format!(
+                "sink {at} ({}): `delivery` cannot be had without checkpoints",
+                self.sinks[at].spec.name()
+            ))
+            .with_help("run with --state DIR; or leave `delivery` out")
+            .with_part(PartIndex::Sink(at))),
+        }
+    }
+}
+
+/// Checks that every sink has the guarantee that it must have.
+///
+/// # Errors
+/// A configuration error that names the source and the reason.
+pub(super) fn check(pipeline: &Pipeline, graph: &Graph) -> Result<()> {
+    pipeline.guarantees_in(graph).iter().try_for_each(|guarantee| {
+        let required = pipeline.sinks[guarantee.sink].delivery;
+        required.map_or(Ok(()), |required| guarantee.check(required, pipeline))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pipeline(path: &str, delivery: &str) -> Pipeline {
+        let toml = format!(
+            "[source]\ntype = 'csv'\npath = '{path}'\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n{delivery}\n[[sink]]\ntype = 'csv'\npath = '-'"
+        );
+        Pipeline::from_toml(&toml).expect("a pipeline")
+    }
+
+    fn deliveries(pipeline: &Pipeline) -> Vec<Delivery> {
+        pipeline.guarantees().expect("a graph").iter().map(Guarantee::delivery).collect()
+    }
+
     #[test]
     fn what_is_promised_depends_on_both_ends() {
-        let of = |path: &str| {
-            let toml = format!(
-                "[source]\ntype = 'csv'\npath = '{path}'\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n[[sink]]\ntype = 'csv'\npath = '-'"
-            );
-            Pipeline::from_toml(&toml).expect("a pipeline").deliveries().collect::<Vec<_>>()
-        };
+        let of = |path: &str| deliveries(&pipeline(path, ""));
         assert_eq!(of("in.csv"), [Delivery::ExactlyOnce, Delivery::AtLeastOnce]);
         for path in ["-", "udp://127.0.0.1:9"] {
             assert_eq!(of(path), [Delivery::AtMostOnce, Delivery::AnyNumber]);
         }
+        let sink = &pipeline("in.csv", "").sinks;
+        let redelivered = |at: usize| Guarantee::new(0, Recovery::Redelivered, at, &sink[at]).delivery();
+        assert_eq!([redelivered(0), redelivered(1)], [Delivery::AtLeastOnce; 2]);
+    }
+
+    #[test]
+    fn each_sink_has_the_guarantees_of_the_sources_that_reach_it() {
+        let source =
+            |name: &str, path: &str| format!("[[source]]\nname = '{name}'\ntype = 'csv'\npath = '{path}'\n");
+        let sink = |from: &str| format!("[[sink]]\ntype = 'csv'\npath = '{from}.csv'\nfrom = '{from}'\n");
+        let both = "[[stage]]\nname = 'both'\nfrom = ['kept', 'sent']\ntype = 'dedupe'\n";
+        let toml = source("kept", "in.csv") + &source("sent", "-") + both + &sink("kept") + &sink("both");
+        let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
+        let expected = [Delivery::ExactlyOnce, Delivery::ExactlyOnce, Delivery::AtMostOnce];
+        assert_eq!(deliveries(&pipeline), expected);
+        let last = pipeline.guarantees().expect("a graph").pop().expect("three").told(&pipeline);
+        assert!(last.contains("from source sent") && last.contains("at most once"), "{last}");
+    }
+
+    #[test]
+    fn a_guarantee_that_cannot_be_had_is_refused_with_the_reason() {
+        let check = |path: &str, required: &str| {
+            let pipeline = pipeline(path, &format!("delivery = '{required}'"));
+            let graph = Graph::new(&pipeline).expect("a graph");
+            check(&pipeline, &graph).map_err(|error| error.to_string())
+        };
+        for required in ["exactly_once", "at_least_once"] {
+            assert_eq!(check("in.csv", required), Ok(()));
+            let error = check("-", required).expect_err("it cannot be had");
+            assert!(error.contains("cannot be had from source") && error.contains("are lost if"), "{error}");
+        }
+        let error = pipeline("in.csv", "delivery = 'exactly_once'").run().expect_err("no state folder");
+        assert!(error.to_string().contains("without checkpoints"), "{error}");
     }
 }

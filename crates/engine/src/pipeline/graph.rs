@@ -104,6 +104,24 @@ impl Graph {
         false
     }
 
+    /// The sources whose records reach sink `at`, in order; for a sink that takes rejections, all.
+    pub(crate) fn sources_of_sink(&self, at: usize) -> Vec<usize> {
+        let mut ports = self.sinks[at].clone();
+        if ports.is_empty() {
+            ports = (0..self.sources).collect();
+        }
+        let mut sources = Vec::new();
+        while let Some(port) = ports.pop() {
+            match port.checked_sub(self.sources) {
+                None => sources.push(port),
+                Some(stage) => ports.extend(&self.stages[stage]),
+            }
+        }
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
     /// The stage fed by `port`, if that is the only part it feeds, and the stage's only input.
     pub(crate) fn goes_on_alone(&self, port: usize) -> Option<usize> {
         let mut takers = self.stages.iter().chain(&self.sinks).filter(|ports| ports.contains(&port));

@@ -37,12 +37,12 @@ use crate::files::Base;
 use crate::format::columns::Names;
 use crate::sensor::{DEFAULT_MAX_SENSOR_BYTES, DEFAULT_MAX_SENSORS, SensorLimits, Surplus};
 use crate::sink::SinkSpec;
-use crate::source::{SourceSpec, Traits};
+use crate::source::{Recovery, SourceSpec, Traits};
 use crate::stage::{IntoStage, Reach, Stage, matcher};
 use crate::time::parse_duration;
 
 pub use builder::Builder;
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Guarantee, Required};
 pub use findings::Wrong;
 pub use graph::Graph;
 pub use parameters::Parameters;
@@ -111,6 +111,8 @@ pub struct SinkEntry {
     pub from: Option<Names>,
     /// What the run does after a transient failure of this sink. `None`: bounded input stops, and live input waits while a disk is full.
     pub on_failure: Option<OnFailure>,
+    /// The guarantee without which the pipeline is refused.
+    pub delivery: Option<Required>,
 }
 
 /// What a run does after a transient failure of a sink.
@@ -127,7 +129,12 @@ pub enum OnFailure {
 impl SinkEntry {
     /// A sink for all records that leave the last stage.
     pub fn new(spec: impl SinkSpec + 'static) -> Self {
-        Self { spec: Arc::new(spec), sensors: None, from: None, on_failure: None }
+        Self::of(Arc::new(spec))
+    }
+
+    /// The same, of a sink that is shared.
+    pub(crate) fn of(spec: Arc<dyn SinkSpec>) -> Self {
+        Self { spec, sensors: None, from: None, on_failure: None, delivery: None }
     }
 
     /// Compiles the patterns.
@@ -282,7 +289,12 @@ impl Pipeline {
             is_bounded: all(|traits| traits.is_bounded),
             is_replayable: all(|traits| traits.is_replayable),
             is_open: !all(|traits| !traits.is_open),
-            is_kept: all(|traits| traits.is_kept),
+            recovery: self
+                .sources
+                .iter()
+                .map(|source| source.spec.traits().recovery)
+                .min()
+                .unwrap_or(Recovery::Lost),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::agreement;
+use super::delivery;
 use super::graph::Graph;
 use super::idle;
 use super::label::stage_label;
@@ -76,6 +77,7 @@ impl Plan {
         }
         pipeline.check_touched(&[])?;
         check_sinks(pipeline)?;
+        delivery::check(pipeline, &plan.graph)?;
         Ok(plan)
     }
 

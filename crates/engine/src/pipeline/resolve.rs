@@ -13,7 +13,7 @@ use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
 use super::written::{SpecError, Written};
-use super::{InputOptions, OnFailure, Pipeline, SinkEntry, SourceEntry, StageEntry};
+use super::{InputOptions, OnFailure, Pipeline, Required, SinkEntry, SourceEntry, StageEntry};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::format::columns::Names;
@@ -43,6 +43,9 @@ pub struct OutputOptions {
     pub from: Option<Names>,
     /// What happens after a transient failure, such as a full disk: `stop` ends the run, `wait` retries until it succeeds. By default, a run over bounded input stops, and a run over unbounded input waits while a disk is full.
     pub on_failure: Option<OnFailure>,
+    /// The guarantee that its output must have from every source that feeds it, in a run with `--state`: `exactly_once` or `at_least_once`. Where that
+    /// cannot be had, the pipeline is refused with the reason. By default, a run has the best guarantee that both ends allow, and prints it.
+    pub delivery: Option<Required>,
 }
 
 /// A pipeline ready to be planned and run, with its position in the file.
@@ -158,7 +161,7 @@ impl<'t> Maker<'_, 't> {
     fn sink_options(&mut self, part: PartTable<'t>) -> SinkEntry {
         let mut options = Options::new(part.table, part.span).with_untyped(self.untyped);
         let from = options.take::<OutputOptions>().unwrap_or_default().from;
-        SinkEntry { spec: Arc::from(placeholders::sink()), sensors: None, from, on_failure: None }
+        SinkEntry { from, ..SinkEntry::of(Arc::from(placeholders::sink())) }
     }
 
     fn stage(&mut self, part: PartTable<'t>) -> Option<StageEntry> {
@@ -183,12 +186,12 @@ impl<'t> Maker<'_, 't> {
         };
         let place = place.unwrap_or_else(|| options.span());
         self.diagnostics.extend(options.finish());
-        let OutputOptions { sensors, from, on_failure } = output?;
+        let OutputOptions { sensors, from, on_failure, delivery } = output?;
         for error in sensors.iter().flatten().filter_map(|pattern| matcher(pattern).err()) {
             let diagnostic = Diagnostic::new(place.clone(), error.message());
             self.diagnostics.push(diagnostic.with_help(error.help().unwrap_or_default()));
         }
-        Some(SinkEntry { spec: Arc::from(sink?), sensors, from, on_failure })
+        Some(SinkEntry { spec: Arc::from(sink?), sensors, from, on_failure, delivery })
     }
 
     /// The component that a part names, and the part's options.

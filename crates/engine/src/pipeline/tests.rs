@@ -12,7 +12,7 @@ use crate::batch::{Batch, Field, Schema};
 use crate::error::Result;
 use crate::sensor::Sensors;
 use crate::sink::{Repeat, Sink, SinkSpec};
-use crate::source::{OpenOptions, Source, SourceSpec, Traits};
+use crate::source::{OpenOptions, Recovery, Source, SourceSpec, Traits};
 use crate::stage::{Flow, Process, Reach, Stage, parameters_of};
 
 inventory::submit! { crate::source::Component::of::<Nothing>("test_nothing", "gives no records") }
@@ -35,7 +35,7 @@ impl SourceSpec for Nothing {
         parameters_of(self)
     }
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
+        Traits { is_bounded: true, is_replayable: true, is_open: false, recovery: Recovery::Replayed }
     }
     fn open(&self, _options: &OpenOptions) -> Result<Box<dyn Source>> {
         Err(crate::error::Error::config("there is nothing to open"))

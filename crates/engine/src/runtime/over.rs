@@ -15,7 +15,7 @@ use crate::metrics::{Entry, Ledger};
 use crate::pipeline::{Pipeline, Plan, plan};
 use crate::sensor::{SensorIds, SharedSensors};
 use crate::sink::SinkContext;
-use crate::source::OpenOptions;
+use crate::source::{OpenOptions, Recovery};
 
 /// A run that is called again after its input has ended: publishes the output unless that was done.
 pub(crate) fn after_the_end(
@@ -73,7 +73,7 @@ impl State {
     fn check_over(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<()> {
         let anew = "start a new run with another --state";
         let traits = pipeline.traits();
-        if !traits.is_kept && !self.options.finishes {
+        if traits.recovery != Recovery::Replayed && !self.options.finishes {
             let what = format!("the run in {} has ended with its input", self.options.folder.display());
             let help = format!("new input cannot be added to published output: {anew}");
             return Err(Error::config(what).with_help(help));

@@ -182,8 +182,23 @@ pub struct Traits {
     pub is_replayable: bool,
     /// Anyone may send to it at any time, so bad data from one sender must not end the run.
     pub is_open: bool,
-    /// Input that was read once can be read again after a restart, because it is stored in files.
-    pub is_kept: bool,
+    /// What becomes of input that was read and is in no checkpoint when the process is killed.
+    pub recovery: Recovery,
+}
+
+/// What becomes of input that was read and is in no checkpoint when the process is killed. From the worst to the best, so that the minimum is that of
+/// several sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+// Exhaustive: it is gone, comes again perhaps with more, or comes again from an exact position.
+pub enum Recovery {
+    /// It is lost: nobody has it any more (standard input, sockets). Output is at most once.
+    Lost,
+    /// Its sender sends again everything that was not acknowledged ([`Source::durable`]), and may repeat what was (MQTT, HTTP): output is at least once.
+    Redelivered,
+    /// It is read again from the position in the checkpoint ([`Source::save`], [`Source::restore`]), and nothing before that (files, the log of a broker):
+    /// output is exactly once.
+    Replayed,
 }
 
 /// A source that pipeline files can name in `type`: `inventory::submit! { Component::of::<Mine>("mine", "…") }`.

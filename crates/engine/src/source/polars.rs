@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use polars::prelude::{Column as PolarsColumn, DataFrame, LazyFrame};
 
-use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use super::{Input, OpenOptions, Progress, Recovery, Source, SourceSpec, Traits};
 use crate::arrow::polars::{can_be, carried, clock, field_type, joined, measurement, sensors, times};
 use crate::arrow::typed::{Arrays, Typed};
 use crate::batch::{FieldRole, Schema};
@@ -94,7 +94,7 @@ impl SourceSpec for Frame {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
+        Traits { is_bounded: true, is_replayable: true, is_open: false, recovery: Recovery::Replayed }
     }
 
     fn times(&self) -> Result<Option<TimeParser>> {

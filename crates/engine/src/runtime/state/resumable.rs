@@ -14,6 +14,16 @@ pub(super) fn check(pipeline: &Pipeline) -> Result<()> {
     check_sinks(pipeline)
 }
 
+impl Pipeline {
+    /// Checks that each of its parts can take part in a run with checkpoints.
+    ///
+    /// # Errors
+    /// A configuration error that names the part.
+    pub fn check_resumable(&self) -> Result<()> {
+        check(self)
+    }
+}
+
 /// A source that would read all its input again, into sinks that resume, is refused.
 fn check_sources(pipeline: &Pipeline) -> Result<()> {
     for (at, SourceEntry { spec, .. }) in pipeline.sources.iter().enumerate() {

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Base;
 use crate::format::Format;
 use crate::source::sockets::Address;
-use crate::source::{OpenOptions, Traits};
+use crate::source::{OpenOptions, Recovery, Traits};
 
 /// The files to read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -277,8 +277,8 @@ impl FileOptions {
         let was_sent = |path: &str| is_of_open_input(&self.base.join(path));
         let is_sent = |path: &String| !matches!(Address::parse(path), Ok(None)) || was_sent(path);
         let is_open = self.follow || patterns.iter().any(is_sent);
-        let is_kept = self.follow || is_replayable;
-        Traits { is_bounded, is_replayable, is_open, is_kept }
+        let recovery = if self.follow || is_replayable { Recovery::Replayed } else { Recovery::Lost };
+        Traits { is_bounded, is_replayable, is_open, recovery }
     }
 }
 

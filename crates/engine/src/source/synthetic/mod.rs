@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::signal::Signal;
 use super::file::{ReadPosition, ResumePosition, another_kind};
-use super::{Input, OpenOptions, Progress, Source, SourceSpec, Traits};
+use super::{Input, OpenOptions, Progress, Recovery, Source, SourceSpec, Traits};
 use crate::batch::{Batch, Column, Field, Numbers, Schema, Text, TimeColumn};
 use crate::error::{Error, Result};
 use crate::format::MAX_FIELDS;
@@ -224,7 +224,7 @@ impl SourceSpec for Synthetic {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: true, is_replayable: true, is_open: false, is_kept: true }
+        Traits { is_bounded: true, is_replayable: true, is_open: false, recovery: Recovery::Replayed }
     }
 
     fn can_resume(&self) -> bool {
