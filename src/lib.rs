@@ -129,7 +129,7 @@ pub mod error {
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
-    pub use tidemill_core::time::{Agreement, Clock, Period, Timestamp, Watermark};
+    pub use tidemill_core::time::{Agreement, Clock, Period, Timestamp, Watermark, parse_duration};
 }
 
 /// Sensor names and their ids in a batch.
@@ -164,6 +164,7 @@ pub mod format {
     pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLayout, JsonLines, JsonOptions, UnknownFields};
     pub use tidemill_core::format::{
         BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
+        unpivoted,
     };
 }
 

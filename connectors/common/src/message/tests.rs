@@ -1,0 +1,346 @@
+//! Messages of every payload, as the records that they become.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tidemill_engine::batch::{Batch, Column};
+use tidemill_engine::error::{Rejection, Result};
+use tidemill_engine::format::columns::ColumnOptions;
+use tidemill_engine::sensor::Sensors;
+use tidemill_engine::source::{Input, OpenOptions, Source};
+use tidemill_engine::time::Timestamp;
+
+use super::*;
+
+/// The options in `toml`.
+fn messages(toml: &str) -> Messages {
+    let table = tidemill_toml(toml);
+    let mut options = tidemill_engine::options::Options::new(table.into_inner(), 0..0);
+    let read = Messages::configure(
+        &mut options,
+        &[Payload::Number, Payload::Json, Payload::Jsonl, Payload::Csv, Payload::Influx, Payload::Senml],
+    );
+    let diagnostics = options.finish();
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    read.expect("valid options")
+}
+
+fn tidemill_toml(text: &str) -> toml::Spanned<toml::de::DeTable<'_>> {
+    toml::de::DeTable::parse(text).expect("TOML")
+}
+
+/// The envelope of tests: a topic, and its levels `line` and `sensor`.
+fn envelope(names: &[&str]) -> Envelope {
+    Envelope {
+        fields: &["@topic"],
+        prefixes: &["@header:"],
+        names: names.iter().map(|&name| name.to_owned()).collect(),
+        sensor: "@topic",
+    }
+}
+
+const RECEIVED: Timestamp = Timestamp::from_nanos(1_700_000_000_123_456_789);
+
+/// Messages that are all there at once.
+struct All {
+    messages: Vec<(&'static str, Vec<u8>)>,
+    names: Vec<String>,
+}
+
+impl Subscription for All {
+    fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, lines: &mut Lines, _wait: Duration) -> Result<Received> {
+        for (topic, payload) in self.messages.drain(..) {
+            let value = |field: usize| match self.names[field].as_str() {
+                "@topic" => Some(Cow::Borrowed(topic)),
+                "line" => topic.split('/').next().map(Cow::Borrowed),
+                "sensor" => topic.split('/').nth(1).map(Cow::Borrowed),
+                _ => None,
+            };
+            lines.push(&payload, RECEIVED, value);
+        }
+        Ok(Received::End)
+    }
+
+    fn position(&self) -> Result<Option<Vec<u8>>> {
+        Ok(Some(b"here".to_vec()))
+    }
+}
+
+/// The records of these messages, one text each, and the rejections.
+fn read(
+    messages: &Messages,
+    envelope: &Envelope,
+    all: &[(&'static str, &[u8])],
+) -> (Vec<String>, Vec<Rejection>) {
+    let decoding = messages.decoding("test", envelope, &OpenOptions::default()).expect("a decoding");
+    let names = decoding.fields.clone();
+    let messages = all.iter().map(|&(topic, payload)| (topic, payload.to_vec())).collect();
+    let mut source = MessageSource::new(All { messages, names }, Lines::new(decoding, "test", 1 << 20));
+    let mut sensors = Sensors::default();
+    let (mut records, mut rejections) = (Vec::new(), Vec::new());
+    source.begin().expect("begun");
+    while let Some(input) = source.next(&mut sensors).expect("input") {
+        let decoded = match input {
+            Input::Chunk(chunk) => chunk.decode(&mut sensors).expect("decoded"),
+            Input::Records(decoded) => decoded,
+            _ => continue,
+        };
+        records.extend((0..decoded.batch.len()).map(|row| text_of(&decoded.batch, row, &sensors)));
+        rejections.extend(decoded.rejections);
+    }
+    (records, rejections)
+}
+
+/// `name=value` of every column.
+fn text_of(batch: &Batch, row: usize, sensors: &Sensors) -> String {
+    let fields = batch.schema().fields().iter().zip(batch.columns());
+    let texts = fields.map(|(field, column)| {
+        let value = match column {
+            Column::Time(times) => times.values[row].to_string(),
+            Column::Sensor(ids) => sensors.name(ids[row]).to_owned(),
+            Column::Text(spans) => batch
+                .text
+                .get(spans[row])
+                .map_or("null".into(), |text| String::from_utf8_lossy(text).into_owned()),
+            numbers => numbers.number(row).map_or("null".into(), |number| number.to_string()),
+        };
+        format!("{}={value}", field.name)
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+fn records(toml: &str, names: &[&str], all: &[(&'static str, &[u8])]) -> Vec<String> {
+    let (records, rejections) = read(&messages(toml), &envelope(names), all);
+    assert!(rejections.is_empty(), "{rejections:?}");
+    records
+}
+
+const TIME: &str = "2023-11-14T22:13:20.123456789Z";
+
+#[test]
+fn a_number_is_a_record_of_the_time_of_arrival_and_the_topic() {
+    let out = records("payload = 'number'", &[], &[("plant/t1", b"20.5"), ("plant/t,2", b" 7 ")]);
+    assert_eq!(
+        out,
+        [format!("time={TIME} sensor=plant/t1 value=20.5"), format!("time={TIME} sensor=plant/t,2 value=7")]
+    );
+    let out =
+        records("payload = 'number'\nmeasurements = ['temp']", &["line", "sensor"], &[("l1/t1", b"20.5")]);
+    assert_eq!(out, [format!("time={TIME} sensor=t1 line=l1 temp=20.5")]);
+}
+
+#[test]
+fn fields_of_the_envelope_are_columns_of_objects() {
+    let toml = "payload = 'json'\ntime = 't'\nmeasurements = ['a.v']\nfields = ['@topic']\nrename = { '@topic' = 'where' }";
+    let one = br#"{ "t": "2026-01-01T00:00:00Z",
+        "a": { "v": 1.5 }, "other": [1, 2] }"#;
+    let out = records(
+        toml,
+        &["line", "sensor"],
+        &[
+            ("l1/s1", one),
+            (
+                "l1/s\"2",
+                br#"[{"t":"2026-01-01T00:00:01Z","a":{"v":2}},{"t":"2026-01-01T00:00:02Z","a":{"v":3}}]"#,
+            ),
+        ],
+    );
+    assert_eq!(
+        out,
+        [
+            "line=l1 sensor=s1 where=l1/s1 t=2026-01-01T00:00:00Z a.v=1.5",
+            "line=l1 sensor=s\"2 where=l1/s\"2 t=2026-01-01T00:00:01Z a.v=2",
+            "line=l1 sensor=s\"2 where=l1/s\"2 t=2026-01-01T00:00:02Z a.v=3",
+        ]
+        .map(str::to_owned)
+        .map(|text| in_order(&text)),
+    );
+}
+
+/// The same fields in the order of the columns of the test above.
+fn in_order(text: &str) -> String {
+    let mut parts: Vec<_> = text.split(' ').collect();
+    parts.sort_by_key(|part| {
+        ["t=", "sensor=", "a.v=", "line=", "where="].iter().position(|name| part.starts_with(name))
+    });
+    parts.join(" ")
+}
+
+#[test]
+fn delimited_text_and_line_protocol_have_the_fields_too() {
+    let csv = "payload = 'csv'\nnames = ['id', 'v', 'note']\nsensor = '{line}-{id}'\nmeasurements = ['v']";
+    let out = records(
+        csv,
+        &["line"],
+        &[("l1/x", b"a,1.5,ok\r\nb,2,\"two\nlines, \"\"quoted\"\"\"\n"), ("l2/x", b"c,3,x")],
+    );
+    assert_eq!(out.len(), 3);
+    assert!(
+        out[0].contains("sensor=l1-a") && out[1].contains("sensor=l1-b") && out[2].contains("sensor=l2-c"),
+        "{out:?}"
+    );
+    assert!(out[1].contains("note=two\nlines, \"quoted\""), "{out:?}");
+    let influx =
+        "payload = 'influx'\nmeasurements = ['v']\ncolumns = []\nsensor = '{line}/{host}'\ntable = ''";
+    let out = records(
+        influx,
+        &["line"],
+        &[("l 1/x", b"m,host=a v=1.5 1700000000000000000\n# no record\nm,host=b v=2i")],
+    );
+    assert!(
+        out[0].contains("v=1.5")
+            && out[0].contains("sensor=l 1/a")
+            && out[0].contains("2023-11-14T22:13:20Z"),
+        "{out:?}"
+    );
+    assert!(out[1].contains("v=2") && out[1].contains(TIME), "{out:?}");
+}
+
+#[test]
+fn readings_of_senml_are_records() {
+    let out = records(
+        "payload = 'senml'\nfields = ['@topic']",
+        &[],
+        &[("x", br#"[{"bn":"dev:","n":"t","u":"Cel","v":20.5},{"n":"l","vs":"on, off"}]"#)],
+    );
+    assert_eq!(
+        out[0],
+        format!("@topic=x time={TIME} sensor=dev:t value=20.5 text=null unit=Cel quality=null")
+    );
+    assert!(out[1].contains("value=null text=on, off"), "{out:?}");
+    let (records, rejections) = read(
+        &messages("payload = 'senml'"),
+        &envelope(&[]),
+        &[("x", br#"[{"n":"a","v":1}]"#), ("x", b"[{}]"), ("x", br#"[{"n":"b","v":2}]"#)],
+    );
+    assert_eq!((records.len(), rejections.len()), (2, 1));
+    assert_eq!((rejections[0].raw.as_slice(), rejections[0].position.line), (b"[{}]".as_slice(), 2));
+}
+
+#[test]
+fn options_that_do_not_fit_are_errors_that_say_so() {
+    let error = |toml: &str, names: &[&str]| {
+        let decoding = messages(toml).decoding("test", &envelope(names), &OpenOptions::default());
+        decoding.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert!(error("payload = 'json'", &[]).contains("`measurements` must name them"));
+    assert!(error("payload = 'csv'\nmeasurements = ['v']", &[]).contains("needs `names`"));
+    assert!(error("payload = 'number'\nfields = ['@key']", &[]).contains("`fields` names `@key`"));
+    assert!(error("payload = 'number'\ntime = '@sent'", &[]).contains("`time` names `@sent`"));
+    assert!(error("payload = 'number'\ntime_format = 'ms'", &[]).contains("`time_format` does not apply"));
+    assert!(error("payload = 'number'\nmeasurements = ['a', 'b']", &[]).contains("one measurement"));
+    assert_eq!(error("payload = 'number'\nfields = ['@header:site']", &[]), "");
+    let columns = ColumnOptions { sensor_name: Some("one".into()), ..ColumnOptions::default() };
+    let one = Messages::new(Payload::Number, columns)
+        .decoding("test", &envelope(&[]), &OpenOptions::default())
+        .expect("valid");
+    assert_eq!(one.fields, [ARRIVAL]);
+}
+
+#[test]
+fn patterns_give_the_levels_of_a_topic() {
+    let (pattern, names) = TopicPattern::new("topic", "plant/{line}/+/{sensor}/#", '/').expect("a pattern");
+    assert_eq!(names, ["line", "sensor"]);
+    assert_eq!(pattern.get("plant/l1/x/s1/more/levels", 1), Some("s1"));
+    assert_eq!(
+        (pattern.get("plant/l1/x/s1", 0), pattern.get("plant/l1/x", 0), pattern.get("other/l1/x/s1", 0)),
+        (Some("l1"), None, None)
+    );
+    let (exact, _) = TopicPattern::new("subject", "plant.{sensor}", '.').expect("a pattern");
+    assert_eq!((exact.get("plant.a", 0), exact.get("plant.a.b", 0)), (Some("a"), None));
+    for wrong in ["a/#/b", "a/{}", "a/{x}/{x}", "a/{@x}", "a/b{x}"] {
+        assert!(TopicPattern::new("topic", wrong, '/').is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_position_has_the_place_in_the_lines() {
+    let decoding = messages("payload = 'number'")
+        .decoding("test", &envelope(&[]), &OpenOptions::default())
+        .expect("a decoding");
+    let all = |messages: Vec<(&'static str, Vec<u8>)>| {
+        MessageSource::new(
+            All { messages, names: decoding.fields.clone() },
+            Lines::new(decoding.clone(), "test", 1 << 20),
+        )
+    };
+    let mut first = all(vec![("a", b"1".to_vec()), ("a", b"x".to_vec())]);
+    let mut sensors = Sensors::default();
+    let _input = first.next(&mut sensors).expect("input");
+    let saved = first.save().expect("saved").expect("a position");
+    let mut second = all(vec![("a", b"y".to_vec())]);
+    second.restore(&saved).expect("restored");
+    assert_eq!(second.offset(), first.offset());
+    let Some(Input::Chunk(chunk)) = second.next(&mut sensors).expect("input") else { panic!("a chunk") };
+    assert_eq!(chunk.decode(&mut sensors).expect("decoded").rejections[0].position.line, 3);
+    for damaged in [&saved[..5], &[], &[9; 40]] {
+        assert!(second.restore(damaged).is_err());
+    }
+}
+
+/// Payloads of a stranger: random bytes, and pieces that mean something in one of the formats.
+fn strange() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"{\"v\":1}".to_vec()),
+        Just(b"{".to_vec()),
+        Just(b"}".to_vec()),
+        Just(b"[".to_vec()),
+        Just(b"]".to_vec()),
+        Just(b"\"".to_vec()),
+        Just(b"\n".to_vec()),
+        Just(b"\r".to_vec()),
+        Just(b",".to_vec()),
+        Just(b"\\".to_vec()),
+        Just(b"m v=1".to_vec()),
+        Just(b"m,a=b v=\"x".to_vec()),
+        Just(b"1.5".to_vec()),
+        Just(b"#".to_vec()),
+        Just(b" ".to_vec()),
+        Just(b"\xff\xfe".to_vec()),
+        Just(b"[{\"n\":\"a\",\"v\":1}]".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..6),
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever a message contains, the ones before and behind it are read as if it were not there, and each of its lines is a record or a rejection.
+    #[test]
+    fn no_message_harms_another(payload in strange()) {
+        let cases: [(&str, &[u8]); 5] = [
+            ("payload = 'number'", b"20.5"),
+            ("payload = 'json'\nmeasurements = ['v']", b"{\"v\":20.5}"),
+            ("payload = 'csv'\nnames = ['v']\nmeasurements = ['v']", b"20.5"),
+            ("payload = 'influx'\nmeasurements = ['v']\ncolumns = []\nsensor = '@topic'\ntable = ''", b"m v=20.5"),
+            ("payload = 'senml'", b"[{\"n\":\"good\",\"v\":20.5}]"),
+        ];
+        for (toml, good) in cases {
+            let (out, _) = read(&messages(toml), &envelope(&[]), &[("good", good), ("strange", &payload), ("good", good)]);
+            let is_good = |record: &&String| record.contains("20.5") && record.contains("=good");
+            let found = out.iter().filter(is_good).count();
+            prop_assert_eq!(found, 2, "{}: {:?}", toml, out);
+            prop_assert!(is_good(&&out[0]) && is_good(&out.last().expect("records")), "{}: {:?}", toml, out);
+        }
+    }
+}
+
+#[test]
+fn the_schemas_list_each_option_once() {
+    let mut all: Vec<String> = Vec::new();
+    for schema in Messages::schemas(&[Payload::Influx]) {
+        let own = schema.get("properties").and_then(|own| own.as_object()).expect("options").clone();
+        all.extend(own.keys().cloned());
+    }
+    let mut once = all.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), all.len(), "{all:?}");
+    assert!(all.iter().any(|name| name == "missing_time") && all.iter().all(|name| name != "layout"));
+}
