@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use tidemill_acceptance::server::{MosquittoOptions, PostgresOptions};
-use tidemill_acceptance::{Mosquitto, Postgres};
+use tidemill_acceptance::{Answer, Authority, HttpSink, Mosquitto, Postgres};
 
 fn succeeds(program: &str, port: u16, arguments: &[&str]) -> String {
     let output = Command::new(program).arg("-p").arg(port.to_string()).args(arguments).output();
@@ -75,4 +75,53 @@ fn postgres_has_tls_and_passwords() {
     assert_eq!(verified().output().expect("it runs").stdout, b"t\n");
     let refused = verified().env("PGPASSWORD", "other").output().expect("it runs");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("password"), "{refused:?}");
+}
+
+/// What curl prints.
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl").args(["-s", "-m", "20"]).args(arguments).output().expect("it runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_http_sink_answers_as_told() {
+    let mut sink = HttpSink::start();
+    let url = sink.url() + "/a?b=1";
+    let status = ["-o", "/dev/null", "-w", "%{http_code} %header{retry-after}", "-d", "one"];
+    assert_eq!(curl(&[&status[..], &[&url]].concat()), "200 ");
+    sink.answer(Answer::status(500));
+    sink.answer_next(Answer::status(429).with_header("Retry-After", "7"));
+    sink.answer_next(Answer::close());
+    for expected in ["429 7", "000 ", "500 "] {
+        assert_eq!(curl(&[&status[..], &[&url]].concat()), expected);
+    }
+    sink.answer_by(|request| Answer::status(200).with_body(request.text() + "!"));
+    assert_eq!(curl(&["-d", "two", &url, "-d", "three", &url]), "two&three!two&three!");
+    assert_eq!(curl(&["-H", "Transfer-Encoding: chunked", "-d", "four", &url]), "four!");
+    let requests = sink.wait_for(7);
+    assert_eq!((requests.len(), sink.connections()), (7, 6));
+    assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/a?b=1"));
+    sink.answer(Answer::hang());
+    assert_eq!(curl(&["-m", "0.2", &url]), "");
+    sink.kill();
+    assert_eq!(curl(&[&status[..], &[&url]].concat()), "000 ");
+    sink.answer(Answer::status(204));
+    sink.restart();
+    assert_eq!(curl(&[&status[..], &[&url]].concat()), "204 ");
+}
+
+#[test]
+fn the_http_sink_has_tls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new(folder.path());
+    let ca = authority.certificate();
+    let ca = ca.to_str().expect("UTF-8");
+    let sink = HttpSink::start_tls(&authority.server());
+    sink.answer(Answer::status(200).with_body("ok"));
+    assert_eq!(curl(&["--cacert", ca, "-d", "x", &sink.url()]), "ok");
+    for wrong in [authority.expired_server(), authority.other_server()] {
+        let sink = HttpSink::start_tls(&wrong);
+        assert_eq!(curl(&["--cacert", ca, &sink.url()]), "");
+        assert_eq!(sink.count(), 0);
+    }
 }
