@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`] |
+//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`], [`Nats`], [`Kafka`] |
 //! | [`http`] | [`HttpSink`]: an HTTP server that records requests and answers as told |
 //! | [`authority`] | certificates for them and for their clients |
 //!
@@ -19,4 +19,4 @@ pub mod server;
 
 pub use authority::{Authority, Identity};
 pub use http::{Answer, HttpSink, Request};
-pub use server::{Mosquitto, Postgres};
+pub use server::{Kafka, Mosquitto, Nats, Postgres};
