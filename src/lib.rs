@@ -62,6 +62,7 @@ pub mod pipeline {
 pub mod runtime {
     pub use tidemill_core::metrics::{Entry, Latency, Ledger};
     pub use tidemill_engine::cuts::CutRequest;
+    pub use tidemill_engine::probe::{Probe, Step};
     pub use tidemill_engine::runtime::{
         FirstPassReport, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
     };
@@ -163,8 +164,7 @@ pub mod format {
     pub use tidemill_core::format::influx::{Influx, InfluxOptions, MissingTime, Precision};
     pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLayout, JsonLines, JsonOptions, UnknownFields};
     pub use tidemill_core::format::{
-        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
-        unpivoted,
+        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness, unpivoted,
     };
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`] |
+//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`], [`Nats`], [`Kafka`] |
+//! | [`http`] | [`HttpSink`]: an HTTP server that records requests and answers as told |
 //! | [`authority`] | certificates for them and for their clients |
 //!
 //! All functions panic when something is missing or fails, with what to do: they are for tests alone. A server ends when it is dropped,
@@ -10,9 +11,12 @@
 
 pub mod authority;
 mod environment;
+pub mod http;
+mod listener;
 mod port;
 mod process;
 pub mod server;
 
-pub use authority::Authority;
-pub use server::{Mosquitto, Postgres};
+pub use authority::{Authority, Identity};
+pub use http::{Answer, HttpSink, Request};
+pub use server::{Kafka, Mosquitto, Nats, Postgres};

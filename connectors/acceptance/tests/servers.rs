@@ -1,9 +1,10 @@
 //! The servers themselves: they start, keep what they have acknowledged through a kill, and end.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
-use tidemill_acceptance::server::{MosquittoOptions, PostgresOptions};
-use tidemill_acceptance::{Mosquitto, Postgres};
+use tidemill_acceptance::server::{KafkaOptions, MosquittoOptions, NatsClient, NatsOptions, PostgresOptions};
+use tidemill_acceptance::{Answer, Authority, HttpSink, Kafka, Mosquitto, Nats, Postgres};
 
 fn succeeds(program: &str, port: u16, arguments: &[&str]) -> String {
     let output = Command::new(program).arg("-p").arg(port.to_string()).args(arguments).output();
@@ -75,4 +76,113 @@ fn postgres_has_tls_and_passwords() {
     assert_eq!(verified().output().expect("it runs").stdout, b"t\n");
     let refused = verified().env("PGPASSWORD", "other").output().expect("it runs");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("password"), "{refused:?}");
+}
+
+/// What curl prints.
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl").args(["-s", "-m", "20"]).args(arguments).output().expect("it runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_http_sink_answers_as_told() {
+    let mut sink = HttpSink::start();
+    let url = sink.url() + "/a?b=1";
+    let status = ["-o", "/dev/null", "-w", "%{http_code} %header{retry-after}", "-d", "one"];
+    assert_eq!(curl(&[&status[..], &[&url]].concat()), "200 ");
+    sink.answer(Answer::status(500));
+    sink.answer_next(Answer::status(429).with_header("Retry-After", "7"));
+    sink.answer_next(Answer::close());
+    for expected in ["429 7", "000 ", "500 "] {
+        assert_eq!(curl(&[&status[..], &[&url]].concat()), expected);
+    }
+    sink.answer_by(|request| Answer::status(200).with_body(request.text() + "!"));
+    assert_eq!(curl(&["-d", "two", &url, "-d", "three", &url]), "two&three!two&three!");
+    assert_eq!(curl(&["-H", "Transfer-Encoding: chunked", "-d", "four", &url]), "four!");
+    let requests = sink.wait_for(7);
+    assert_eq!((requests.len(), sink.connections()), (7, 6));
+    assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/a?b=1"));
+    sink.answer(Answer::hang());
+    assert_eq!(curl(&["-m", "0.2", &url]), "");
+    sink.kill();
+    assert_eq!(curl(&[&status[..], &[&url]].concat()), "000 ");
+    sink.answer(Answer::status(204));
+    sink.restart();
+    assert_eq!(curl(&[&status[..], &[&url]].concat()), "204 ");
+}
+
+#[test]
+fn the_http_sink_has_tls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new(folder.path());
+    let ca = authority.certificate();
+    let ca = ca.to_str().expect("UTF-8");
+    let sink = HttpSink::start_tls(&authority.server());
+    sink.answer(Answer::status(200).with_body("ok"));
+    assert_eq!(curl(&["--cacert", ca, "-d", "x", &sink.url()]), "ok");
+    for wrong in [authority.expired_server(), authority.other_server()] {
+        let sink = HttpSink::start_tls(&wrong);
+        assert_eq!(curl(&["--cacert", ca, &sink.url()]), "");
+        assert_eq!(sink.count(), 0);
+    }
+}
+
+#[test]
+fn nats_keeps_what_a_stream_has_acknowledged_through_a_kill() {
+    let mut nats = Nats::start();
+    nats.client().create_stream("readings", "plant.>").expect("a stream");
+    let texts: Vec<String> = (0..1000).map(|at| at.to_string()).collect();
+    let messages = || texts.iter().map(|text| ("plant.a", text.as_str()));
+    nats.client().publish_all(messages()).expect("acknowledged");
+    nats.restart();
+    let state = nats.client().request("$JS.API.STREAM.INFO.readings", "").expect("an answer");
+    assert!(state.contains(r#""messages":1000"#), "{state}");
+    assert!(nats.client().publish_all([("nowhere", "x")]).is_err());
+}
+
+#[test]
+fn nats_refuses_clients_without_password_and_has_tls() {
+    let user = Some(("plant".into(), "secret".into()));
+    let nats = Nats::start_with(&NatsOptions { user, ..NatsOptions::default() });
+    assert!(NatsClient::connect(nats.port()).is_err());
+    let nats = Nats::start_with(&NatsOptions { tls: true, ..NatsOptions::default() });
+    assert!(NatsClient::connect(nats.port()).is_err());
+    assert!(nats.url().starts_with("tls://"));
+}
+
+/// What kcat prints when it is given `input`.
+fn kcat(mut command: Command, arguments: &[&str], input: &str) -> String {
+    let mut child =
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("an end");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn kafka_keeps_what_it_has_acknowledged_through_a_kill() {
+    let mut kafka = Kafka::start();
+    kafka.create_topic("readings", 4);
+    let lines: String = (0..1000).map(|at| format!("{at}\n")).collect();
+    kcat(kafka.kcat(), &["-P", "-t", "readings", "-X", "acks=all"], &lines);
+    kafka.restart();
+    let got = kcat(kafka.kcat(), &["-C", "-q", "-t", "readings", "-o", "beginning", "-e"], "");
+    assert_eq!(got.lines().count(), 1000);
+}
+
+#[test]
+fn kafka_has_tls_and_passwords_and_creates_no_topic_by_itself() {
+    let user = Some(("plant".into(), "secret".into()));
+    let kafka = Kafka::start_with(&KafkaOptions { user, tls: true, ..KafkaOptions::default() });
+    kafka.create_topic("a", 1);
+    let ca = format!("ssl.ca.location={}", kafka.authority().certificate().display());
+    let tls = ["-b", &kafka.tls_address(), "-X", "security.protocol=ssl", "-X", &ca];
+    let sasl = ["-b", &kafka.sasl_address(), "-X", "security.protocol=sasl_plaintext", "-X"];
+    let login = ["sasl.mechanism=PLAIN", "-X", "sasl.username=plant", "-X", "sasl.password=secret"];
+    for options in [&tls[..], &[&sasl[..], &login].concat()] {
+        kcat(Command::new("kcat"), &[options, &["-P", "-t", "a"]].concat(), "1\n");
+    }
+    let topics = kcat(kafka.kcat(), &["-L", "-t", "b"], "");
+    assert!(topics.contains("Unknown topic"), "{topics}");
 }
