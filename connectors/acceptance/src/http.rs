@@ -1,7 +1,7 @@
 //! An HTTP server that records requests and answers as told: for what tidemill sends to, and for what it polls.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -281,6 +281,49 @@ fn read(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Request>> 
         request.body = exactly(stream, length)?;
     }
     Ok(Some(request))
+}
+
+/// What the server at a port of loopback answers to a request: the status and the body.
+///
+/// # Errors
+/// If the connection fails, also because the server is killed before it has answered.
+pub fn ask(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<(u16, Vec<u8>)> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut stream = BufReader::new(stream);
+    let first = line(&mut stream)?.unwrap_or_default();
+    let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("no answer of HTTP: {first:?}")))?;
+    let (mut is_chunked, mut length) = (false, None);
+    while let Some(header) = line(&mut stream)?.filter(|line| !line.is_empty()) {
+        let header = header.to_ascii_lowercase();
+        is_chunked |= header.starts_with("transfer-encoding:") && header.contains("chunked");
+        length =
+            header.strip_prefix("content-length:").and_then(|length| length.trim().parse().ok()).or(length);
+    }
+    let body = match (is_chunked, length) {
+        _ if status == 204 => Vec::new(),
+        (true, _) => chunks(&mut stream)?,
+        (false, Some(length)) => exactly(&mut stream, length)?,
+        (false, None) => {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest)?;
+            rest
+        }
+    };
+    Ok((status, body))
 }
 
 /// A line without its end; none at the end of the connection.

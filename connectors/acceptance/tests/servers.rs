@@ -3,8 +3,11 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use tidemill_acceptance::mail::Encryption;
 use tidemill_acceptance::server::{KafkaOptions, MosquittoOptions, NatsClient, NatsOptions, PostgresOptions};
-use tidemill_acceptance::{Answer, Authority, HttpSink, Kafka, Mosquitto, Nats, Postgres};
+use tidemill_acceptance::{
+    Answer, Authority, HttpSink, Influx, Kafka, MailSink, Mosquitto, Nats, Postgres, Telegraf, http, promtool,
+};
 
 fn succeeds(program: &str, port: u16, arguments: &[&str]) -> String {
     let output = Command::new(program).arg("-p").arg(port.to_string()).args(arguments).output();
@@ -185,4 +188,74 @@ fn kafka_has_tls_and_passwords_and_creates_no_topic_by_itself() {
     }
     let topics = kcat(kafka.kcat(), &["-L", "-t", "b"], "");
     assert!(topics.contains("Unknown topic"), "{topics}");
+}
+
+#[test]
+fn influx_keeps_what_it_has_acknowledged_through_a_kill() {
+    let mut influx = Influx::start();
+    let lines: String = (0..1000).map(|at| format!("m,sensor=s{} v={at} {}\n", at % 10, at + 1)).collect();
+    let write = |port| http::ask(port, "POST", "/write?db=plant", &[], lines.as_bytes());
+    assert_eq!(write(influx.port()).expect("an answer").0, 204);
+    influx.restart();
+    assert_eq!(influx.count("m", "v"), 1000);
+    let influx = Influx::start_with(Some(("plant", "secret")));
+    assert_eq!(write(influx.port()).expect("an answer").0, 401);
+}
+
+#[test]
+fn the_mail_sink_keeps_mails_and_answers_as_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new(folder.path());
+    let ca = authority.certificate();
+    let encryption = ["--cacert", ca.to_str().expect("UTF-8"), "--ssl-reqd"];
+    std::fs::write(folder.path().join("mail"), "Subject: a\r\n\r\n.b\r\n").expect("written");
+    let file = folder.path().join("mail").display().to_string();
+    let send = |sink: &MailSink, scheme: &str, more: &[&str]| {
+        let url = format!("{scheme}://localhost:{}", sink.port());
+        let to = ["--url", &url, "--mail-from", "a@plant", "--mail-rcpt", "b@plant", "-T", &file];
+        Command::new("curl").args(["-s", "-m", "20"]).args(to).args(more).output().expect("it runs")
+    };
+    let plain = MailSink::start();
+    assert!(send(&plain, "smtp", &["-u", "me:secret"]).status.success());
+    let mails = plain.wait_for(1);
+    assert_eq!((mails[0].from.as_str(), mails[0].to.as_slice()), ("a@plant", &["b@plant".to_owned()][..]));
+    assert_eq!(mails[0].text, "Subject: a\n\n.b\n");
+    assert!(mails[0].login.is_some() && !mails[0].is_encrypted);
+    for (command, answer) in [("RCPT", "450 later"), (".", "554 never")] {
+        plain.answer(command, answer);
+        assert!(!send(&plain, "smtp", &[]).status.success());
+        plain.answer(command, "");
+    }
+    assert_eq!(plain.mails().len(), 1);
+    for (scheme, how) in [("smtp", Encryption::StartTls), ("smtps", Encryption::Implicit)] {
+        let sink = MailSink::start_tls(&authority.server(), how);
+        assert!(send(&sink, scheme, &encryption).status.success());
+        assert!(sink.wait_for(1)[0].is_encrypted);
+    }
+}
+
+#[test]
+fn prometheus_judges_metrics() {
+    let fine = "# HELP a_total A.\n# TYPE a_total counter\na_total 3\n";
+    promtool::check_metrics(fine).expect("fine");
+    let said = promtool::check_metrics("# TYPE bad counter\nbad 1\n").expect_err("bad");
+    assert!(said.contains("bad"), "{said}");
+}
+
+#[test]
+fn telegraf_writes_what_it_gathers() {
+    let sink = HttpSink::start();
+    sink.answer(Answer::status(204));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("in");
+    std::fs::write(&file, "m,sensor=a v=1 1000\n").expect("written");
+    let plugins = format!(
+        "[[inputs.file]]\nfiles = ['{}']\ndata_format = 'influx'\n\
+         [[outputs.influxdb_v2]]\nurls = ['{}']\ntoken = 't'\norganization = 'o'\nbucket = 'b'\n",
+        file.display(),
+        sink.url()
+    );
+    let _telegraf = Telegraf::start(&plugins);
+    let request = sink.wait_for(1).remove(0);
+    assert!(request.path.starts_with("/api/v2/write?"), "{}", request.path);
 }

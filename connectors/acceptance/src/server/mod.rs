@@ -1,9 +1,11 @@
 //! Servers: each a type of its own around [`Server`], which has what they share.
 
+mod influx;
 mod kafka;
 mod mosquitto;
 mod nats;
 mod postgres;
+mod telegraf;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -17,10 +19,12 @@ use tempfile::TempDir;
 use crate::port::Port;
 use crate::process;
 
+pub use influx::Influx;
 pub use kafka::{Kafka, KafkaOptions};
 pub use mosquitto::{Mosquitto, MosquittoOptions};
 pub use nats::{Nats, NatsClient, NatsOptions};
 pub use postgres::{Postgres, PostgresOptions};
+pub use telegraf::Telegraf;
 
 /// A longer wait for a server will not succeed.
 const LIMIT: Duration = Duration::from_secs(120);
