@@ -43,6 +43,8 @@
 //! # Cargo features
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
+//! - `http`, `kafka`, `mail`, `mqtt`, `nats`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
+//!   `type`. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
 //! The exact meaning of a pipeline is defined in `docs/semantics.md`; clause numbers in this documentation
@@ -188,6 +190,22 @@ pub mod files {
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+// Linked for their registrations.
+#[cfg(feature = "http")]
+use tidemill_http as _;
+#[cfg(feature = "kafka")]
+use tidemill_kafka as _;
+#[cfg(feature = "mail")]
+use tidemill_mail as _;
+#[cfg(feature = "mqtt")]
+use tidemill_mqtt as _;
+#[cfg(feature = "nats")]
+use tidemill_nats as _;
+#[cfg(feature = "postgres")]
+use tidemill_postgres as _;
+#[cfg(feature = "sqlite")]
+use tidemill_sqlite as _;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
 pub use pipeline::Pipeline;
