@@ -92,7 +92,7 @@ pub mod source {
 /// [`WindowStatistic`](stage::WindowStatistic) or [`IntervalStatistic`](stage::IntervalStatistic) for a new one; [`Stage`](stage::Stage) itself where whole columns are needed.
 pub mod stage {
     pub use tidemill_core::stage::{
-        Action, Aggregate, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
+        Action, Aggregate, Alerts, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
         EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval, IntervalStatistic, Intervals,
         IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving, MovingAverage, MovingMax,
         MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate, RateMethod, Reach,
