@@ -132,7 +132,7 @@ pub mod error {
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
-    pub use tidemill_core::time::{Agreement, Clock, Period, Timestamp, Watermark, parse_duration};
+    pub use tidemill_core::time::{Agreement, Clock, Period, TimeParser, Timestamp, Watermark, parse_duration};
 }
 
 /// Sensor names and their ids in a batch.
