@@ -163,8 +163,7 @@ pub mod format {
     pub use tidemill_core::format::influx::{Influx, InfluxOptions, MissingTime, Precision};
     pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLayout, JsonLines, JsonOptions, UnknownFields};
     pub use tidemill_core::format::{
-        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
-        unpivoted,
+        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness, unpivoted,
     };
 }
 
@@ -178,6 +177,12 @@ pub mod kernel {
 /// Stages without a runtime, on the calling thread: batches in, batches out, state as bytes.
 pub mod chain {
     pub use tidemill_core::chain::{Chain, Emitted, Released};
+}
+
+/// For components that call others: delays between attempts, a limit of retries, a circuit breaker. Sinks that [deliver by epochs](sink::SinkSpec::delivers) need none of
+/// this: the run retries for them.
+pub mod resilience {
+    pub use tidemill_engine::resilience::{Backoff, Breaker, BreakerOptions, Permit, RetryBudget};
 }
 
 /// Files: paths of a pipeline file, and the file system that sinks write to.

@@ -24,14 +24,14 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "cuts", "files", "context", "arrow", "environment"],
+            &["notes", "cuts", "resilience", "files", "context", "arrow", "environment"],
             &["atomic", "checkpoint", "rows", "secret"],
             &["source", "sink"],
             &["registry"],
             &["pipeline"],
             &["runtime"],
             &["executor", "streaming", "run", "running"],
-            &["explain", "verify"],
+            &["explain", "verify", "outbox"],
         ],
     ),
     ("src", &[&["cli"]]),
