@@ -182,6 +182,12 @@ pub mod chain {
     pub use tidemill_core::chain::{Chain, Emitted, Released};
 }
 
+/// For components that call others: delays between attempts, a limit of retries, a circuit breaker. Sinks that [deliver by epochs](sink::SinkSpec::delivers) need none of
+/// this: the run retries for them.
+pub mod resilience {
+    pub use tidemill_engine::resilience::{Backoff, Breaker, BreakerOptions, Permit, RetryBudget};
+}
+
 /// Files: paths of a pipeline file, and the file system that sinks write to.
 pub mod files {
     pub use tidemill_engine::atomic::Outputs;

@@ -16,6 +16,7 @@ mod interrupt;
 mod list;
 mod load;
 mod memory;
+mod outbox;
 mod output;
 mod profile;
 mod progress;
@@ -72,6 +73,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Schema(args) => schema::schema(&args),
         Verb::Fit(args) => fit::fit(&args),
         Verb::State(verb) => state::state(&verb),
+        Verb::Outbox(verb) => outbox::outbox(&verb),
         Verb::Roofline(args) => roofline::roofline(&args),
         Verb::Generate(args) => generate::generate(&args),
         Verb::Completions { shell } => completions::completions(shell),
