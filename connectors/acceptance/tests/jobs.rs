@@ -45,6 +45,7 @@ fn the_command_has_every_connector() {
         ("kafka", cfg!(feature = "kafka")),
         ("mail", cfg!(feature = "mail")),
         ("mqtt", cfg!(feature = "mqtt")),
+        ("nats", cfg!(feature = "nats")),
     ];
     for (name, _) in all.into_iter().filter(|(_, is_linked)| *is_linked) {
         assert!(reference.contains(&format!("`{name}`")), "{name} is not linked");
