@@ -24,6 +24,7 @@ mod record;
 mod reference;
 mod reload;
 mod replay;
+mod retry;
 mod roofline;
 mod run;
 mod schema;
@@ -74,6 +75,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Fit(args) => fit::fit(&args),
         Verb::State(verb) => state::state(&verb),
         Verb::Outbox(verb) => outbox::outbox(&verb),
+        Verb::Retry(args) => retry::retry(&args),
         Verb::Roofline(args) => roofline::roofline(&args),
         Verb::Generate(args) => generate::generate(&args),
         Verb::Completions { shell } => completions::completions(shell),
