@@ -26,8 +26,12 @@ impl FileOutput {
 
     /// The file; while the run is not finished, the hidden one that will take its name.
     fn file(&self) -> Option<PathBuf> {
+        let file = self.0.path().join("out.csv");
+        if file.exists() {
+            return Some(file);
+        }
         let files = std::fs::read_dir(self.0.path()).expect("a folder").flatten();
-        files.map(|file| file.path()).find(|path| path.to_string_lossy().contains("out.csv"))
+        files.map(|file| file.path()).find(|path| path.to_string_lossy().contains("out.csv.part-"))
     }
 }
 
