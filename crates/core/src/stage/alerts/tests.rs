@@ -9,13 +9,12 @@ use crate::time::Timestamp;
 type Told = (String, i64, f64, f64, Option<f64>);
 
 fn told(result: &Outcome) -> Vec<Told> {
-    let (values, thresholds) = (result.measurement("value"), result.measurement("threshold"));
-    let rest = values.into_iter().zip(thresholds).zip(result.measurement("seconds"));
-    let one = |((name, time), ((value, threshold), seconds)): (
-        (String, i64),
-        ((Option<f64>, Option<f64>), Option<f64>),
-    )| { (name, time, value.expect("a value"), threshold.expect("a threshold"), seconds) };
-    result.keys().into_iter().zip(rest).map(one).collect()
+    let [values, thresholds, seconds] =
+        ["value", "threshold", "seconds"].map(|name| result.measurement(name));
+    let one = |(at, (name, time)): (usize, (String, i64))| {
+        (name, time, values[at].expect("a value"), thresholds[at].expect("a threshold"), seconds[at])
+    };
+    result.keys().into_iter().enumerate().map(one).collect()
 }
 
 fn table(rows: &[(u8, i64, Option<f64>)]) -> Table {
