@@ -55,7 +55,9 @@ mod tests {
     #[test]
     fn success_begins_anew() {
         let mut backoff = Backoff::default();
-        (0..20).for_each(|_| drop(backoff.delay()));
+        (0..20).for_each(|_| {
+            let _delay = backoff.delay();
+        });
         backoff.reset();
         assert!(backoff.delay() <= BASE);
     }

@@ -25,7 +25,7 @@ impl Envelope {
         name == ARRIVAL
             || self.fields.contains(&name)
             || self.names.iter().any(|own| own == name)
-            || self.prefixes.iter().any(|prefix| has_prefix(prefix))
+            || self.prefixes.iter().any(has_prefix)
     }
 
     /// Checks that messages have the field `name`, which the option `option` names.

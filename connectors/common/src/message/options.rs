@@ -139,7 +139,7 @@ impl Messages {
         ];
         if payloads.contains(&Payload::Influx) {
             let mut influx = schema_for!(InfluxOptions);
-            let known: Vec<String> = schemas.iter().flat_map(|schema| properties(schema)).collect();
+            let known: Vec<String> = schemas.iter().flat_map(properties).collect();
             if let Some(serde_json::Value::Object(own)) = influx.get_mut("properties") {
                 known.iter().for_each(|name| drop(own.remove(name)));
             }

@@ -126,7 +126,7 @@ impl Exit {
         is_safe: bool,
     ) -> Result<(Content, Values, Timestamp), RecvTimeoutError> {
         let mut wait = wait;
-        let Accepted { content, values, received, answer, .. } = loop {
+        let Accepted { content, values, received, answer, room, .. } = loop {
             let accepted = match wait.is_zero() {
                 true => self.receiver.try_recv().map_err(|_| RecvTimeoutError::Timeout)?,
                 false => self.receiver.recv_timeout(wait)?,
@@ -136,6 +136,7 @@ impl Exit {
             }
             wait = Duration::ZERO;
         };
+        drop(room);
         self.last += 1;
         match is_safe {
             true => tell(answer),
