@@ -24,8 +24,8 @@ fn job(columns: &str, options: &str, csv: &str) -> Job {
 fn readings(count: usize) -> String {
     let mut lines = String::from("time,sensor,value\n");
     for at in 0..count {
-        let (hour, minute, second) = (at / 36_000, at / 600 % 60, at / 10 % 60);
-        writeln!(lines, "2026-01-01T{hour:02}:{minute:02}:{second:02}.{}Z,s{},{at}", at % 10, at % 7)
+        let (day, hour, minute, second) = (1 + at / 864_000, at / 36_000 % 24, at / 600 % 60, at / 10 % 60);
+        writeln!(lines, "2026-01-{day:02}T{hour:02}:{minute:02}:{second:02}.{}Z,s{},{at}", at % 10, at % 7)
             .expect("room");
     }
     lines

@@ -184,11 +184,14 @@ impl Rows {
                 value::write_own(Value::I64((before + row) as i64), &mut out);
             }
             for (at, written) in written.iter().enumerate() {
+                let begin = reader.at;
                 let ((own, made), field) = (self.columns[at], reader.field().ok_or_else(damaged)?);
-                let value = field
-                    .map(|field| revived(own, made, field).ok_or_else(|| changed(written)))
-                    .transpose()?;
-                write(value, written, Some(kinds[at]), losses, &mut out)?;
+                if is_ready {
+                    out.extend_from_slice(&self.bytes[begin..reader.at]);
+                    continue;
+                }
+                let revive = |field| revived(own, made, field).ok_or_else(|| changed(written));
+                write(field.map(revive).transpose()?, written, Some(kinds[at]), losses, &mut out)?;
             }
         }
         Ok(out.into())
