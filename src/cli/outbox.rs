@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use super::output::{self, TerminalText};
 use super::run::drive_with;
 use super::summary::{aligned, count, plural};
 use tidemill_core::error::{Error, ErrorKind, Result, visible};
-use tidemill_core::time::format_duration;
+use tidemill_core::time::{Clock, format_duration};
 use tidemill_engine::files::{Disk, FileSystem};
 use tidemill_engine::outbox::{Content, Outbox, check_file, outboxes};
 use tidemill_engine::runtime::StateOptions;
@@ -61,7 +61,8 @@ fn as_text(all: &[Outbox]) -> TerminalText {
     let head = ["", "checkpoints", "records", "bytes", "oldest"].map(str::to_owned).to_vec();
     let row = |outbox: &Outbox| {
         let epochs = count(outbox.epochs.len() as u64);
-        let sizes = [number(outbox.records()), count(outbox.bytes()), age(outbox.age(SystemTime::now()))];
+        let sizes =
+            [number(outbox.records()), count(outbox.bytes()), age(outbox.age(Clock::default().read()))];
         [visible(&outbox.sink).into_owned(), epochs].into_iter().chain(sizes).collect()
     };
     let rows: Vec<_> = std::iter::once(head).chain(all.iter().map(row)).collect();
@@ -70,7 +71,7 @@ fn as_text(all: &[Outbox]) -> TerminalText {
 }
 
 fn as_json(all: &[Outbox]) -> serde_json::Value {
-    let now = SystemTime::now();
+    let now = Clock::default().read();
     let outbox = |outbox: &Outbox| {
         let epochs = outbox.epochs.iter();
         json!({

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::files::FileSystem;
 use crate::rows::{self, Purpose, RowReader, Segment};
 use crate::runtime::outlet::delivering::Memory;
+use crate::time::Timestamp;
 
 /// What one sink has not delivered, according to the newest checkpoint.
 #[derive(Debug, Serialize)]
@@ -33,7 +34,8 @@ pub struct Undelivered {
     /// Its size.
     pub bytes: u64,
     /// When its file was last written.
-    pub written: Option<SystemTime>,
+    #[serde(skip)]
+    pub written: Option<Timestamp>,
     #[serde(skip)]
     segment: Segment,
 }
@@ -59,9 +61,10 @@ impl Outbox {
     }
 
     /// How long the oldest epoch has waited.
-    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let oldest = self.epochs.iter().filter_map(|epoch| epoch.written).min()?;
-        Some(now.duration_since(oldest).unwrap_or_default())
+        let since = now.as_nanos().saturating_sub(oldest.as_nanos());
+        Some(Duration::from_nanos(u64::try_from(since).unwrap_or(0)))
     }
 
     /// Reads an epoch and checks its checksums; `None` if a run has delivered it meanwhile.
@@ -122,8 +125,9 @@ fn of_manifest(files: &Arc<dyn FileSystem>, folder: &Path, manifest: &Manifest) 
     Ok(outboxes)
 }
 
-fn written(path: &Path) -> Option<SystemTime> {
-    path.metadata().ok()?.modified().ok()
+fn written(path: &Path) -> Option<Timestamp> {
+    let since = path.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_nanos(i64::try_from(since.as_nanos()).ok()?))
 }
 
 /// Checks a file of an outbox by itself, such as one that was copied away: all of it must be intact.

@@ -272,9 +272,9 @@ pub trait Sink: Send {
     /// Delivers `rows`: everything that was prepared in `epoch`, in order. Called for one epoch after the other, with increasing numbers
     /// that may have gaps, on a thread of its own, once the checkpoint that closes the epoch is durable.
     ///
-    /// An epoch may be delivered again with the same rows, after a failure or after the run was killed; only the most recent epoch can be.
+    /// An epoch may be delivered again with the same rows, after a failure; after the run was killed, this may be several of the last epochs, in order.
     /// That must be idempotent: if the target has transactions, write [`SinkContext::writer`] and the epoch number in the same transaction as
-    /// the rows, and do nothing if they are already there. A sink that cannot do this returns [`Repeat::Duplicates`].
+    /// the rows, and do nothing if this epoch or a later one is already there. A sink that cannot do this returns [`Repeat::Duplicates`].
     ///
     /// # Errors
     /// After a [transient](Error::is_transient) error the same epoch is retried, by the pipeline's `retry` and `breaker`: a sink does not retry by itself, and says

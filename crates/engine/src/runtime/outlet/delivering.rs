@@ -34,7 +34,7 @@ pub(super) struct Delivering {
 
 enum Mode {
     /// With a state folder: epochs.
-    Kept(Kept),
+    Kept(Box<Kept>),
     /// Without one: each batch is an epoch, the last of which has this number.
     InMemory { epoch: u64 },
 }
@@ -162,7 +162,7 @@ impl Delivering {
             Some(folder) => {
                 let kept = Kept::begin(beginning, context, folder, &recipient)?;
                 let reader = kept.reader.clone();
-                (Mode::Kept(kept), Some(reader))
+                (Mode::Kept(Box::new(kept)), Some(reader))
             }
         };
         Ok((Self { preparer, backlog: Arc::clone(backlog), recipient, mode }, reader))
