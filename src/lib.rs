@@ -43,6 +43,7 @@
 //! # Cargo features
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
+//! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
 //! The exact meaning of a pipeline is defined in `docs/semantics.md`; clause numbers in this documentation
@@ -63,7 +64,7 @@ pub mod runtime {
     pub use tidemill_core::metrics::{Entry, Latency, Ledger};
     pub use tidemill_engine::cuts::CutRequest;
     pub use tidemill_engine::runtime::{
-        FirstPassReport, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
+        FirstPassReport, Meters, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
     };
     pub use tidemill_engine::{Running, Status};
 }
@@ -163,8 +164,7 @@ pub mod format {
     pub use tidemill_core::format::influx::{Influx, InfluxOptions, MissingTime, Precision};
     pub use tidemill_core::format::jsonl::{JsonEncoder, JsonLayout, JsonLines, JsonOptions, UnknownFields};
     pub use tidemill_core::format::{
-        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness,
-        unpivoted,
+        BoundFormat, Chunk, Decode, Decoded, Encode, Format, Head, LineFormat, Refused, Witness, unpivoted,
     };
 }
 

@@ -65,7 +65,9 @@ impl Outlet {
                 self.count(input, output);
                 self.push()?;
                 if let Some(arrived) = arrived {
-                    self.latencies.add(arrived.elapsed(), output);
+                    let elapsed = arrived.elapsed();
+                    self.latencies.add(elapsed, output);
+                    self.door.meters.took(elapsed, output);
                 }
                 Ok(())
             }
@@ -145,6 +147,7 @@ impl Outlet {
         ledger.input += input;
         ledger.output += output;
         ledger.filtered = ledger.input - ledger.output;
+        self.door.meters.count(ledger);
     }
 
     /// Passes what was written to the operating system, for readers of live output.
