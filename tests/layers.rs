@@ -24,14 +24,14 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "cuts", "files", "context", "arrow", "environment"],
+            &["notes", "cuts", "files", "context", "probe", "arrow", "environment"],
             &["atomic", "checkpoint", "rows", "secret"],
             &["source", "sink"],
             &["registry"],
             &["pipeline"],
             &["runtime"],
             &["executor", "streaming", "run", "running"],
-            &["explain", "verify"],
+            &["explain", "verify", "doctor"],
         ],
     ),
     ("src", &[&["cli"]]),
@@ -301,6 +301,30 @@ fn examples_need_nothing_but_tidemill() {
             assert_eq!(inner, None, "{}", path.display());
         }
     }
+}
+
+/// A connector has nothing that a stranger's would not have.
+#[test]
+fn connectors_use_what_is_exported() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let facade = paths(&fs::read_to_string(root.join("src/lib.rs")).expect("the facade"));
+    let exported: BTreeSet<String> = facade.into_iter().filter_map(|mut path| path.pop()).collect();
+    let modules = ["batch", "error", "format", "options", "sensor", "sink", "source", "stage", "time"];
+    let connectors = fs::read_dir(root.join("connectors")).expect("connectors");
+    let folders = connectors.map(|entry| entry.expect("an entry").path().join("src"));
+    let mut private = BTreeSet::new();
+    for file in folders.flat_map(|folder| files(&folder)) {
+        let used = paths(&fs::read_to_string(&file).expect("readable source"));
+        for path in used.iter().filter(|path| path[0] == "tidemill_engine") {
+            let is_exported = |name: &String| exported.contains(name) || modules.contains(&&**name);
+            // The item is the first name in capitals, or the last one, such as a function.
+            let item = path.iter().find(|name| name.starts_with(char::is_uppercase)).or(path.last());
+            if !item.is_some_and(is_exported) {
+                private.insert(format!("{} in {}", path.join("::"), file.display()));
+            }
+        }
+    }
+    assert!(private.is_empty(), "not exported by src/lib.rs: {private:#?}");
 }
 
 /// All sources but those of tests alone, which are named after them.

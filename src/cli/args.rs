@@ -29,6 +29,8 @@ pub(super) enum Verb {
     Verify(VerifyArgs),
     /// Describe what a pipeline would do, stage by stage
     Explain(ValidateArgs),
+    /// Check every endpoint of a pipeline: name, connection, TLS, login, permission, topic or table
+    Doctor(ValidateArgs),
     /// Inspect data files and write a first pipeline for them
     Init(InitArgs),
     /// List the sources, stages and sinks

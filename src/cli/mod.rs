@@ -4,6 +4,7 @@
 
 mod args;
 mod completions;
+mod doctor;
 mod exit;
 mod explain;
 mod failure;
@@ -70,6 +71,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Replay(args) => replay::replay(&args),
         Verb::Verify(args) => verify::verify(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Init(args) => init::init(&args),
         Verb::List => list::list(),
         Verb::Schema(args) => schema::schema(&args),

@@ -2,17 +2,31 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`] |
+//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`], [`Nats`], [`Kafka`], [`Influx`], [`Telegraf`] |
 //! | [`authority`] | certificates for them and for their clients |
+//! | [`http`], [`mail`] | [`HttpSink`], [`MailSink`]: servers that record what they are given and answer as told |
+//! | [`proxy`] | [`Proxy`]: it stands between tidemill and a server, and misbehaves as told |
+//! | [`job`] | [`Job`]: pipelines run by the command with all connectors, `tidemill-all` |
+//! | [`promtool`] | what Prometheus says about metrics |
 //!
 //! All functions panic when something is missing or fails, with what to do: they are for tests alone. A server ends when it is dropped,
 //! and also when the process of the tests is killed. `cargo xtask servers` installs what is missing.
 
 pub mod authority;
 mod environment;
+pub mod http;
+pub mod job;
+mod listener;
+pub mod mail;
 mod port;
 mod process;
+pub mod promtool;
+pub mod proxy;
 pub mod server;
 
-pub use authority::Authority;
-pub use server::{Mosquitto, Postgres};
+pub use authority::{Authority, Identity};
+pub use http::{Answer, HttpSink, Request};
+pub use job::{Ended, Job, Run};
+pub use mail::{Mail, MailSink};
+pub use proxy::{Direction, Fault, Proxy};
+pub use server::{Influx, Kafka, Mosquitto, Nats, Postgres, Telegraf};

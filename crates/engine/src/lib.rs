@@ -4,14 +4,14 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 1 | [`notes`], [`cuts`], [`environment`], [`files`], [`context`], [`arrow`] | notes on standard error during a run; requests for cuts; environment variables; the file system; what a sink opens with; conversion between columns and Arrow arrays |
+//! | 1 | [`notes`], [`cuts`], [`environment`], [`files`], [`context`], [`probe`], [`arrow`] | notes on standard error during a run; requests for cuts; environment variables; the file system; what a sink opens with; looks at endpoints; conversion between columns and Arrow arrays |
 //! | 2 | [`secret`], `rows`, [`atomic`], [`checkpoint`] | options that hold a secret; logs of undelivered rows by epoch; files that appear when complete; checkpoints |
 //! | 3 | [`source`], [`sink`] | where records come from and go to |
 //! | 4 | [`registry`] | all components by name |
 //! | 5 | [`pipeline`] | the pipeline as written, checked and planned |
 //! | 6 | [`runtime`] | what both runtimes share: workers that take chunks through the stages to the sinks |
 //! | 7 | [`executor`], [`streaming`], `run`, `running` | runs a bounded input; an unbounded one; whichever fits; on a thread of its own |
-//! | 8 | [`explain`], [`verify`] | describes what a pipeline would do; checks that all ways of running give the same output |
+//! | 8 | [`explain`], [`verify`], [`doctor`] | describes what a pipeline would do; checks that all ways of running give the same output; checks every endpoint before a run |
 
 pub use tidemill_core::{
     batch, chain, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
@@ -20,6 +20,7 @@ pub use tidemill_core::{
 // Messages and requests during a run.
 pub mod cuts;
 pub mod notes;
+pub mod probe;
 
 // What the process was given.
 pub mod environment;
@@ -52,6 +53,7 @@ mod run;
 mod running;
 
 // Explanation and verification.
+pub mod doctor;
 pub mod explain;
 pub mod verify;
 

@@ -1,7 +1,11 @@
 //! Servers: each a type of its own around [`Server`], which has what they share.
 
+mod influx;
+mod kafka;
 mod mosquitto;
+mod nats;
 mod postgres;
+mod telegraf;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -15,8 +19,12 @@ use tempfile::TempDir;
 use crate::port::Port;
 use crate::process;
 
+pub use influx::Influx;
+pub use kafka::{Kafka, KafkaOptions};
 pub use mosquitto::{Mosquitto, MosquittoOptions};
+pub use nats::{Nats, NatsClient, NatsOptions};
 pub use postgres::{Postgres, PostgresOptions};
+pub use telegraf::Telegraf;
 
 /// A longer wait for a server will not succeed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -91,7 +99,7 @@ impl Server {
     fn launch(&mut self, command: Command, is_ready: impl Fn(&Log) -> bool + Send + Sync + 'static) {
         self.command = Some(command);
         self.is_ready = Box::new(is_ready);
-        self.start();
+        self.start_within(Duration::ZERO);
     }
 
     /// Starts it, and waits until clients can connect.
@@ -99,22 +107,22 @@ impl Server {
     /// # Panics
     /// If that does not succeed, or if it runs.
     pub fn start(&mut self) {
+        // What is left of it after a kill may still be ending, and prevent it from starting.
+        self.start_within(Duration::from_secs(30));
+    }
+
+    /// Starts it, again and again if it ends before it is ready, for so long.
+    fn start_within(&mut self, patience: Duration) {
         let begun = Instant::now();
         self.begin();
         while !(self.is_ready)(&self.log()) {
-            if !self.is_running() {
-                assert!(
-                    begun.elapsed() < LIMIT,
-                    "{} ends again and again:\n{}",
-                    self.name,
-                    self.log().text()
-                );
-                // What it was before the kill may still be ending.
-                std::thread::sleep(Duration::from_millis(100));
+            let is_running = self.is_running();
+            let limit = if is_running { LIMIT } else { patience };
+            assert!(begun.elapsed() < limit, "{} cannot be started:\n{}", self.name, self.log().text());
+            std::thread::sleep(Duration::from_millis(10));
+            if !is_running {
                 self.begin();
             }
-            assert!(begun.elapsed() < LIMIT, "{} is not ready:\n{}", self.name, self.log().text());
-            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -167,15 +175,22 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Lets it end in an orderly way by `signal`, and waits for that at most so long.
+    fn end(&mut self, signal: Signal, limit: Duration) {
+        self.proceed();
+        self.signal(signal);
+        let begun = Instant::now();
+        while self.is_running() && begun.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.stop != Signal::KILL && self.is_running() {
-            self.proceed();
-            self.signal(self.stop);
-            let begun = Instant::now();
-            while self.is_running() && begun.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(Duration::from_millis(10));
-            }
+        if self.stop != Signal::KILL {
+            self.end(self.stop, Duration::from_secs(5));
         }
         self.kill();
     }

@@ -82,11 +82,12 @@ impl Mosquitto {
 
     /// Lets it save its sessions, and waits until that is done.
     fn save(&self) {
-        let saved = || std::fs::metadata(self.server.file("mosquitto.db")).map(|file| file.ino()).ok();
+        let file = || std::fs::metadata(self.server.file("mosquitto.db")).ok();
+        // Each time another file takes the name, with the number of the one before the last.
+        let saved = || file().map(|file| (file.ino(), file.mtime(), file.mtime_nsec()));
         let before = saved();
         self.signal(Signal::USR1);
         let begun = Instant::now();
-        // Each time another file takes the name.
         while self.server.child.is_some() && saved() == before {
             assert!(begun.elapsed() < LIMIT, "mosquitto does not save:\n{}", self.log().text());
             std::thread::sleep(Duration::from_millis(5));

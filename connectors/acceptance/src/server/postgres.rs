@@ -144,8 +144,9 @@ fn set_password(data: &Path, password: &str) {
 /// A newly initialised database, made once for all tests of this version: that takes a second, copying it a tenth.
 fn template() -> PathBuf {
     let version = process::succeed(Command::new(binary("postgres")).arg("--version"));
-    let version: String =
-        String::from_utf8_lossy(&version).chars().filter(|at| at.is_ascii_digit() || *at == '.').collect();
+    // "postgres (PostgreSQL) 15.20 (Debian …)".
+    let version = String::from_utf8_lossy(&version).into_owned();
+    let version = version.split(' ').nth(2).expect("a version").trim();
     let place = environment::cache().join(format!("postgres-{version}"));
     if place.join("PG_VERSION").exists() {
         return place;

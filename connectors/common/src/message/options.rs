@@ -37,6 +37,8 @@ pub enum Payload {
     Sparkplug,
     /// Avro, with a schema registry.
     Avro,
+    /// Remote write of Prometheus.
+    Prometheus,
 }
 
 impl Payload {
@@ -51,6 +53,7 @@ impl Payload {
             Self::Senml => "senml",
             Self::Sparkplug => "sparkplug",
             Self::Avro => "avro",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -59,7 +62,7 @@ impl Payload {
         match self {
             Self::Json | Self::Jsonl | Self::Avro => Line::Json,
             Self::Influx => Line::Influx,
-            Self::Number | Self::Csv | Self::Senml | Self::Sparkplug => Line::Csv,
+            Self::Number | Self::Csv | Self::Senml | Self::Sparkplug | Self::Prometheus => Line::Csv,
         }
     }
 }
@@ -76,7 +79,7 @@ pub(super) enum Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageOptions {
     /// What a message contains: "number"; "json", an object or an array of objects; "jsonl", an object per line; "csv", lines of delimited text without a header, whose columns
-    /// `names` lists; "influx", line protocol; "senml" (RFC 8428, JSON); for MQTT "sparkplug"; for Kafka "avro". Readings of SenML and Sparkplug have the columns `time`, `sensor`, `value`,
+    /// `names` lists; "influx", line protocol; "senml" (RFC 8428, JSON); for MQTT "sparkplug"; for Kafka "avro"; for HTTP "prometheus", remote write. Readings of SenML, Sparkplug and Prometheus have the columns `time`, `sensor`, `value`,
     /// `text`, `unit` and `quality`.
     pub payload: Payload,
     /// Fields of the message besides its payload that become columns of text, such as ["@topic", "@arrival"]: see the description of the source. Those that
@@ -298,7 +301,7 @@ impl Messages {
     }
 
     fn has_readings(&self) -> bool {
-        matches!(self.options.payload, Payload::Senml | Payload::Sparkplug)
+        matches!(self.options.payload, Payload::Senml | Payload::Sparkplug | Payload::Prometheus)
     }
 
     fn format(&self, envelope: &Envelope, fields: &[String], origins: bool) -> Result<Arc<dyn Format>> {
@@ -326,7 +329,9 @@ impl Messages {
     fn own_names(&self) -> Result<Vec<String>> {
         match self.options.payload {
             Payload::Number => Ok(vec![self.number()?.to_owned()]),
-            Payload::Senml | Payload::Sparkplug => Ok(READING.map(str::to_owned).to_vec()),
+            Payload::Senml | Payload::Sparkplug | Payload::Prometheus => {
+                Ok(READING.map(str::to_owned).to_vec())
+            }
             _ => self.csv.names.clone().ok_or_else(|| {
                 Error::config("payload = \"csv\" needs `names`, the columns of a message in order")
                     .with_help("such as names = [\"time\", \"temp\"]")
@@ -369,7 +374,7 @@ impl Messages {
         }
         match self.options.payload {
             Payload::Number => columns.measurements = Some(vec![self.number()?.to_owned()]),
-            Payload::Senml | Payload::Sparkplug => {
+            Payload::Senml | Payload::Sparkplug | Payload::Prometheus => {
                 columns.measurements.get_or_insert_with(|| vec![VALUE.to_owned()]);
             }
             _ => {}

@@ -56,6 +56,20 @@ impl TopicPattern {
         Ok((Self { written: written.to_owned(), separator, levels, is_open }, names))
     }
 
+    /// Whether `topic` has the levels of the pattern.
+    #[must_use]
+    pub fn matches(&self, topic: &str) -> bool {
+        let mut own = self.levels.iter();
+        for text in topic.split(self.separator) {
+            match own.next() {
+                Some(Level::Text(level)) if level != text => return false,
+                Some(_) => {}
+                None => return self.is_open,
+            }
+        }
+        own.next().is_none()
+    }
+
     /// The text of field `field` in `topic`; `None` if the topic does not match.
     #[must_use]
     pub fn get<'t>(&self, topic: &'t str, field: usize) -> Option<&'t str> {

@@ -28,6 +28,7 @@ use crate::batch::{Batch, Schema};
 use crate::error::{Error, Rejection, Result};
 use crate::files::Base;
 use crate::options::{Configure, Named, Options};
+use crate::probe::Probe;
 use crate::sensor::{SensorId, Sensors};
 
 pub use crate::atomic::{Job, Template};
@@ -165,6 +166,10 @@ pub trait SinkSpec: Any + Send + Sync {
     fn reloads(&self, _option: &str) -> bool {
         false
     }
+
+    /// Looks whether its endpoint could be used now, step by step: a name resolved, a connection, TLS, a login, the permission to write, the topic or table with the columns
+    /// of `schema`, if those are known. Writes nothing.
+    fn probe(&self, _schema: Option<&Schema>, _probe: &mut Probe) {}
 
     /// Opens the sink, resuming from a checkpoint if `context` has one. Nothing appears under the final name yet.
     ///

@@ -35,6 +35,7 @@ use crate::files::Base;
 use crate::format::{Chunk, Decoded};
 use crate::offset::Offset;
 use crate::options::{Configure, Named, Options};
+use crate::probe::Probe;
 use crate::sensor::SensorLookup;
 use crate::time::{Clock, Period, TimeParser, Timestamp};
 
@@ -268,6 +269,10 @@ pub trait SourceSpec: Send + Sync {
     fn ticks(&self) -> bool {
         false
     }
+
+    /// Looks whether its endpoint could be used now, step by step: a name resolved, a connection, TLS, a login, the permission to read, the topic or table. Receives no
+    /// records, and takes nothing from others. A source of files does nothing: opening it shows the same.
+    fn probe(&self, _probe: &mut Probe) {}
 
     /// Opens the source at its start, without acquiring exclusive resources (see [`Source::begin`]).
     ///

@@ -1,0 +1,19 @@
+//! The `tidemill` command with every connector.
+
+// Linked for their registrations.
+#[cfg(feature = "http")]
+use tidemill_http as _;
+#[cfg(feature = "kafka")]
+use tidemill_kafka as _;
+#[cfg(feature = "mail")]
+use tidemill_mail as _;
+#[cfg(feature = "mqtt")]
+use tidemill_mqtt as _;
+#[cfg(feature = "postgres")]
+use tidemill_postgres as _;
+#[cfg(feature = "sqlite")]
+use tidemill_sqlite as _;
+
+fn main() -> std::process::ExitCode {
+    tidemill::cli::run(std::env::args_os()).into()
+}

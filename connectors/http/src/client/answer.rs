@@ -1,0 +1,143 @@
+//! An answer, and what it says in words.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use tidemill_engine::error::Error;
+use tidemill_engine::time::Clock;
+
+use super::Endpoint;
+
+/// Letters of an answer that messages show.
+const SHOWN: usize = 300;
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as text, shortened for messages.
+    #[must_use]
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match text.char_indices().nth(SHOWN) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    }
+
+    /// The message in the body: that of a JSON object, or the body.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let object: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let found = object.as_ref().and_then(|object| {
+            ["message", "error", "detail"].iter().find_map(|name| object.get(name)?.as_str())
+        });
+        found.map_or_else(
+            || self.excerpt(),
+            |text| Self { body: text.to_owned().into(), ..self.clone() }.excerpt(),
+        )
+    }
+
+    /// How long the server asks to wait.
+    #[must_use]
+    pub fn retry_after(&self, clock: &Clock) -> Option<Duration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let now = Duration::from_nanos(u64::try_from(clock.read().as_nanos()).ok()?);
+        Some(date.saturating_sub(now))
+    }
+
+    /// The error for an answer that is no success: transient for what may pass by itself.
+    #[must_use]
+    pub fn refusal(&self, endpoint: &Endpoint, clock: &Clock) -> Error {
+        let status = self.status;
+        let said = match self.message() {
+            message if message.is_empty() => String::new(),
+            message => format!(": {message}"),
+        };
+        let error = Error::unavailable(format!("{endpoint} answered {status}{said}"));
+        match status.as_u16() {
+            300..=399 => {
+                let to =
+                    self.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another address");
+                error.with_help(format!(
+                    "redirects are not followed: name the address itself (it redirects to {to})"
+                ))
+            }
+            401 => error.with_help("check the token, or the user and the password"),
+            403 => error.with_help("check what the token or the user may do"),
+            404 => error.with_help("check the path of the address, and the names in it"),
+            408 | 425 | 429 | 500 | 502..=504 | 506..=599 => match self.retry_after(clock) {
+                Some(wait) => {
+                    error.transient().with_help(format!("it asks to wait for {} s", wait.as_secs()))
+                }
+                None => error.transient(),
+            },
+            _ => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidemill_engine::time::Timestamp;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| {
+            (hyper::header::HeaderName::from_static(name), value.parse().expect("a value"))
+        });
+        let status = StatusCode::from_u16(status).expect("a status");
+        Answer { status, headers: headers.collect(), body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    fn endpoint() -> Endpoint {
+        Endpoint::parse("url", "http://a.example/p?token=secret", &["http"]).expect("an address")
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        for status in [408, 425, 429, 500, 502, 503, 504, 520] {
+            assert!(
+                answer(status, &[], "").refusal(&endpoint(), &Clock::default()).is_transient(),
+                "{status}"
+            );
+        }
+        for status in [301, 400, 401, 403, 404, 409, 410, 413, 422, 501, 505] {
+            let error = answer(status, &[], "").refusal(&endpoint(), &Clock::default());
+            assert!(!error.is_transient() && !error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_wait_that_a_server_asks_for_is_seconds_or_a_date() {
+        let clock = Clock::simulated(Timestamp::from_nanos(1_445_412_400_000_000_000));
+        let wait = |text: &str| answer(429, &[("retry-after", text)], "").retry_after(&clock);
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(80)));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!((wait("soon"), wait("-1")), (None, None));
+    }
+
+    #[test]
+    fn the_message_of_an_answer_is_short_and_on_one_line() {
+        assert_eq!(answer(400, &[], "{\"code\":\"invalid\",\"message\":\"a\\nb\"}").message(), "a b");
+        assert_eq!(answer(400, &[], "  x\r\n y ").message(), "x y");
+        let long = Answer { body: "é".repeat(5000).into(), ..answer(400, &[], "") };
+        assert_eq!(long.message().chars().count(), SHOWN + 1);
+    }
+}

@@ -1,0 +1,64 @@
+//! Connections, with TLS or without.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tidemill_connect::tls::{Tls, failed_check};
+use tidemill_engine::error::{Error, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::Endpoint;
+
+/// A connection.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// How long a connection may take to be made.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// Connects to `endpoint`.
+///
+/// # Errors
+/// Transient if there is no connection; an error that says which check failed if the certificate of the server is refused.
+pub async fn connect(endpoint: &Endpoint, tls: &Tls) -> Result<Box<dyn Stream>> {
+    let opened = tokio::time::timeout(CONNECTING, open(endpoint, tls)).await;
+    opened.unwrap_or_else(|_| {
+        let seconds = CONNECTING.as_secs();
+        Err(Error::unavailable(format!("{endpoint}: no connection within {seconds} s")).transient())
+    })
+}
+
+async fn open(endpoint: &Endpoint, tls: &Tls) -> Result<Box<dyn Stream>> {
+    let failed = |what: &str, error: &std::io::Error| {
+        Error::unavailable(format!("{endpoint}: {what}: {}", plain(error))).transient()
+    };
+    let address = (&*endpoint.host, endpoint.port);
+    let stream = TcpStream::connect(address).await.map_err(|error| failed("no connection", &error))?;
+    // Requests are written in one piece: there is nothing to gather.
+    stream.set_nodelay(true).map_err(|error| failed("no connection", &error))?;
+    if !endpoint.is_tls {
+        return Ok(Box::new(stream));
+    }
+    let name = ServerName::try_from(endpoint.host.clone())
+        .map_err(|_| Error::config(format!("{endpoint}: {:?} is not the name of a server", endpoint.host)))?;
+    let config: Arc<ClientConfig> = tls.client()?;
+    let secured = TlsConnector::from(config).connect(name, stream).await;
+    let secured = secured.map_err(|error| match failed_check(&error) {
+        Some(check) => Error::unavailable(format!("{endpoint}: {check}")),
+        None => failed("no TLS connection", &error),
+    })?;
+    Ok(Box::new(secured))
+}
+
+/// The message of an error of the operating system without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}

@@ -1,0 +1,143 @@
+//! Where requests go.
+
+use std::fmt;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use tidemill_engine::error::{Error, Result};
+
+/// A server and a path. It is shown without the path, which may contain a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The name or the address of the server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+    /// The path, with its query.
+    pub path: String,
+    /// The scheme, such as `https`.
+    scheme: &'static str,
+}
+
+/// Each scheme, whether it is encrypted, and its usual port.
+const SCHEMES: [(&str, bool, u16); 4] =
+    [("http", false, 80), ("https", true, 443), ("ws", false, 80), ("wss", true, 443)];
+
+impl Endpoint {
+    /// Reads the address `url`; `schemes` are those that make sense. `option` is the name of the option, for messages, which do not show the address.
+    ///
+    /// # Errors
+    /// A configuration error if it is not an address.
+    pub fn parse(option: &str, url: &str, schemes: &[&str]) -> Result<Self> {
+        let all = schemes.iter().map(|scheme| format!("{scheme}://…")).collect::<Vec<_>>().join(" or ");
+        let wrong = |why: &str| Err(Error::config(format!("`{option}` {why}")));
+        let Ok(uri) = url.parse::<Uri>() else {
+            return wrong(&format!("is not an address: it begins with {all}"));
+        };
+        let given = uri.scheme_str().unwrap_or_default();
+        let scheme = SCHEMES.iter().find(|(name, ..)| *name == given && schemes.contains(name));
+        let Some(&(scheme, is_tls, usual)) = scheme else { return wrong(&format!("must begin with {all}")) };
+        let Some(authority) = uri.authority() else { return wrong("names no server") };
+        if authority.as_str().contains('@') {
+            return wrong("contains a user or a password: there are options of their own for these");
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() {
+            return wrong("names no server");
+        }
+        let port = authority.port_u16().unwrap_or(usual);
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { host, port, is_tls, path, scheme })
+    }
+
+    /// The same server with `path` behind the own one, and these parameters.
+    #[must_use]
+    pub fn at(&self, path: &str, query: &[(&str, &str)]) -> Self {
+        let (before, own) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        let mut all: Vec<String> = Some(own.to_owned()).into_iter().filter(|own| !own.is_empty()).collect();
+        all.extend(query.iter().map(|(name, value)| format!("{name}={}", encoded(value))));
+        let question = if all.is_empty() { "" } else { "?" };
+        let path = format!("{}{path}{question}{}", before.trim_end_matches('/'), all.join("&"));
+        Self { path, ..self.clone() }
+    }
+
+    /// The same server with another path.
+    #[must_use]
+    pub fn with_path(&self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self.clone() }
+    }
+
+    /// Whether `other` is the same server by the same scheme.
+    #[must_use]
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.is_tls) == (&other.host, other.port, other.is_tls)
+    }
+
+    /// The value of the header `Host`.
+    ///
+    /// # Errors
+    /// A configuration error if the host is none.
+    pub fn host_header(&self) -> Result<HeaderValue> {
+        let usual = if self.is_tls { 443 } else { 80 };
+        let host = bracketed(&self.host);
+        let text = if self.port == usual { host } else { format!("{host}:{}", self.port) };
+        HeaderValue::from_str(&text)
+            .map_err(|_| Error::config(format!("{:?} is not the name of a server", self.host)))
+    }
+}
+
+/// Without the path.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme, bracketed(&self.host), self.port)
+    }
+}
+
+/// An address of version 6 in brackets.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// Text as a part of a query.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HTTP: &[&str] = &["http", "https"];
+
+    #[test]
+    fn an_address_has_a_server_a_port_and_a_path() {
+        let at = |url: &str| Endpoint::parse("url", url, HTTP).expect(url);
+        let plain = at("http://influx.example:8086/base/?a=b");
+        assert_eq!((&*plain.host, plain.port, plain.is_tls), ("influx.example", 8086, false));
+        assert_eq!(plain.at("/write", &[("db", "a b&c")]).path, "/base/write?a=b&db=a%20b%26c");
+        assert_eq!(plain.to_string(), "http://influx.example:8086");
+        let secure = at("https://[::1]");
+        assert_eq!((&*secure.host, secure.port, &*secure.path), ("::1", 443, "/"));
+        assert_eq!(secure.host_header().expect("a host"), "[::1]");
+        assert_eq!(secure.at("/write", &[]).path, "/write");
+    }
+
+    #[test]
+    fn what_is_no_address_is_said_without_showing_it() {
+        for url in
+            ["ftp://a/secret", "secret", "http://", "http://u:secret@a/", "http:// secret", "ws://secret"]
+        {
+            let error = Endpoint::parse("url", url, HTTP).expect_err(url).to_string();
+            assert!(error.contains("`url`") && !error.contains("secret"), "{error}");
+        }
+    }
+}

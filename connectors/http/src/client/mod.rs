@@ -1,0 +1,146 @@
+//! A client of one server: one connection, which is kept open between requests. It follows no redirects and uses no proxy from the environment.
+//!
+//! | module | |
+//! |---|---|
+//! | `answer` | an answer, and what it says in words |
+//! | `connect` | connections, with TLS or without |
+//! | `endpoint` | where requests go |
+//! | `options` | the options that all clients share |
+
+mod answer;
+mod connect;
+mod endpoint;
+mod options;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tidemill_connect::tls::Tls;
+use tidemill_engine::error::{Error, Result};
+
+pub use answer::Answer;
+pub use connect::{Stream, connect};
+pub use endpoint::Endpoint;
+pub use options::{ClientOptions, authorization, duration, header_value, headers, merged};
+pub use tidemill_connect::blocking::Blocking;
+
+/// A client of one server. Requests are sent one after the other.
+#[derive(Debug)]
+pub struct Client {
+    endpoint: Endpoint,
+    tls: Tls,
+    timeout: Duration,
+    idle: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// A client of the server at `endpoint`; each request with its answer may take as long as `timeout`.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, tls: Tls, timeout: Duration) -> Self {
+        Self { endpoint, tls, timeout, idle: None }
+    }
+
+    /// Where requests go.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends `request`, whose address is a path, and reads the answer, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// If there is no answer: transient, unless the certificate of the server was refused. An answer of any status is a success.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>, limit: usize) -> Result<Answer> {
+        let timeout = self.timeout;
+        let exchange = async {
+            let response = self.open(request).await?;
+            self.read(response, limit).await
+        };
+        let answered = tokio::time::timeout(timeout, exchange).await;
+        let answered = answered.unwrap_or_else(|_| Err(self.timed_out()));
+        if answered.is_err() {
+            self.idle = None;
+        }
+        answered
+    }
+
+    /// Sends `request` and returns as soon as the status and the headers have come. The caller reads the body, and limits how long that takes.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn open(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+        request.headers_mut().insert(HOST, self.endpoint.host_header()?);
+        let mut sender = self.sender().await?;
+        let response = sender.send_request(request).await.map_err(|error| self.failed(&error))?;
+        self.idle = Some(sender);
+        Ok(response)
+    }
+
+    /// The connection that is open, or a new one.
+    async fn sender(&mut self) -> Result<SendRequest<Full<Bytes>>> {
+        if let Some(mut sender) = self.idle.take()
+            && sender.ready().await.is_ok()
+        {
+            return Ok(sender);
+        }
+        let stream = connect(&self.endpoint, &self.tls).await?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(&error))?;
+        // Ends with the connection: when the client is dropped, or the server closes it.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+
+    async fn read(&self, response: Response<Incoming>, limit: usize) -> Result<Answer> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, limit).collect().await.map_err(|error| {
+            match error.downcast::<hyper::Error>() {
+                Ok(error) => self.failed(&error),
+                Err(_) => Error::data(format!("{}: the answer is larger than {limit} bytes", self.endpoint)),
+            }
+        })?;
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+
+    fn failed(&self, error: &hyper::Error) -> Error {
+        let why = if error.is_incomplete_message() {
+            "the connection was closed before the answer came".to_owned()
+        } else {
+            let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})"));
+            format!("{error}{}", cause.unwrap_or_default())
+        };
+        Error::unavailable(format!("{}: {why}", self.endpoint)).transient()
+    }
+
+    fn timed_out(&self) -> Error {
+        let seconds = self.timeout.as_secs_f64();
+        Error::unavailable(format!("{}: no answer within {seconds} s", self.endpoint)).transient()
+    }
+}
+
+/// A request with this body; `path` is that of the endpoint or another one of the server.
+///
+/// # Errors
+/// An internal error if the path is none.
+pub fn request(
+    method: hyper::Method,
+    path: &str,
+    headers: &[(hyper::header::HeaderName, HeaderValue)],
+    body: impl Into<Bytes>,
+) -> Result<Request<Full<Bytes>>> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Full::new(body.into()))
+        .map_err(|error| Error::internal(format!("a request cannot be made: {error}")))?;
+    for (name, value) in headers {
+        request.headers_mut().insert(name.clone(), value.clone());
+    }
+    Ok(request)
+}

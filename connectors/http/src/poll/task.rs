@@ -1,0 +1,178 @@
+//! One address: asked again and again.
+//!
+//! | answer | outcome |
+//! |---|---|
+//! | 200 | records, page by page |
+//! | 304, 204 | nothing new |
+//! | 429, 503 with `Retry-After` | asked again then |
+//! | no answer, 429, 5xx | asked again after a delay that grows up to the pace of the address, or five minutes |
+//! | anything else, such as 401 or 404, or a refused certificate | at the first time, the run ends with an error; later, as no answer |
+
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::header::{
+    ACCEPT_ENCODING, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidemill_connect::backoff::Backoff;
+use tidemill_connect::tls::Tls;
+use tidemill_engine::error::{Error, Result};
+use tidemill_engine::time::Clock;
+use tokio::time::Instant;
+
+use super::paging::{next, records};
+use crate::client::{Answer, Client, Endpoint, request};
+use crate::inbox::{Message, Outlet};
+
+/// Bytes of a page at most.
+const PAGE: usize = 16 << 20;
+
+/// The longest delay after failures, unless the pace is slower.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// An address that is asked.
+pub(super) struct Task {
+    /// As it is written.
+    pub(super) url: String,
+    pub(super) endpoint: Endpoint,
+    pub(super) every: Duration,
+    pub(super) tls: Tls,
+    pub(super) timeout: Duration,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) records: Option<String>,
+    pub(super) next: Option<String>,
+    pub(super) pages: usize,
+    /// The fields that messages have.
+    pub(super) fields: Vec<String>,
+    pub(super) clock: Clock,
+}
+
+/// By what the server tells whether there is something new.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Validators {
+    etag: Option<String>,
+    modified: Option<String>,
+}
+
+impl Task {
+    /// Asks until the run ends.
+    pub(super) async fn run(self, outlet: Outlet, place: Option<String>) {
+        let mut seen: Validators =
+            place.and_then(|place| serde_json::from_str(&place).ok()).unwrap_or_default();
+        let mut client = Client::new(self.endpoint.clone(), self.tls.clone(), self.timeout);
+        let (mut backoff, mut has_answered) = (Backoff::default(), false);
+        let (mut due, mut delay) = (Instant::now(), self.every);
+        loop {
+            let asked = self.ask(&mut client, &mut seen, &outlet).await;
+            let wait = match asked {
+                Ok(Asked::Ended) => return,
+                Ok(Asked::Done) => {
+                    (has_answered, delay) = (true, self.every);
+                    backoff.reset();
+                    // On a grid, so that a slow answer does not shift it.
+                    due += self.every;
+                    due = due.max(Instant::now());
+                    due
+                }
+                Err(error) if !error.is_transient() && !has_answered => return outlet.fail(error),
+                Err(error) => {
+                    outlet.counts.failed(&error);
+                    delay = if error.is_transient() {
+                        backoff.delay().min(self.every)
+                    } else {
+                        (delay * 2).min(self.every.max(LONGEST))
+                    };
+                    due = Instant::now() + delay.max(error.retry_after().unwrap_or_default());
+                    due
+                }
+            };
+            tokio::time::sleep_until(wait).await;
+        }
+    }
+
+    /// Asks once, and passes all pages on.
+    async fn ask(&self, client: &mut Client, seen: &mut Validators, outlet: &Outlet) -> Result<Asked> {
+        let mut here = self.endpoint.clone();
+        for page in 0..self.pages {
+            let answer = self.get(client, &here.path, (page == 0).then_some(&*seen)).await?;
+            match answer.status.as_u16() {
+                204 | 304 => return Ok(Asked::Done),
+                200 => {}
+                _ => return Err(answer.refusal(&here, &self.clock)),
+            }
+            let parsed = self.parsed(&answer, &here)?;
+            let behind = next(&answer, parsed.as_ref(), self.next.as_deref(), &here)?;
+            if page == 0 {
+                *seen = Validators::of(&answer);
+            }
+            // Not before the last page: otherwise the rest would be skipped after a restart.
+            let is_last = behind.is_none() || page + 1 == self.pages;
+            let place = is_last.then(|| (self.url.clone(), seen.saved()));
+            if outlet.send(self.message(answer, parsed, place)).await.is_none() {
+                return Ok(Asked::Ended);
+            }
+            match behind {
+                Some(behind) => here = behind,
+                None => return Ok(Asked::Done),
+            }
+        }
+        outlet
+            .counts
+            .failed(&Error::data(format!("{here}: more than {} pages (option `pages`)", self.pages)));
+        Ok(Asked::Done)
+    }
+
+    async fn get(&self, client: &mut Client, path: &str, seen: Option<&Validators>) -> Result<Answer> {
+        let mut headers = self.headers.clone();
+        headers.push((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+        let Validators { etag, modified } = seen.cloned().unwrap_or_default();
+        for (name, value) in [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, modified)] {
+            headers.extend(value.and_then(|value| Some((name, HeaderValue::from_str(&value).ok()?))));
+        }
+        client.send(request(Method::GET, path, &headers, Vec::new())?, PAGE).await
+    }
+
+    /// The page as JSON, if something in it is looked for.
+    fn parsed(&self, answer: &Answer, here: &Endpoint) -> Result<Option<Value>> {
+        if self.records.is_none() && self.next.is_none() {
+            return Ok(None);
+        }
+        let parsed = serde_json::from_slice(&answer.body);
+        parsed
+            .map(Some)
+            .map_err(|error| Error::data(format!("{here}: the page is not JSON: {error}")).transient())
+    }
+
+    fn message(&self, answer: Answer, parsed: Option<Value>, place: Option<(String, String)>) -> Message {
+        let payload = match (&parsed, &self.records) {
+            (Some(page), Some(pointer)) => records(page, pointer).unwrap_or_default(),
+            _ => answer.body.to_vec(),
+        };
+        let value = |name: &String| match name.split_once(':') {
+            Some(("@header", header)) => answer.headers.get(header)?.to_str().ok().map(str::to_owned),
+            _ => Some(self.url.clone()),
+        };
+        let values = self.fields.iter().map(value).collect();
+        Message { payload, received: self.clock.read(), values, place }
+    }
+}
+
+/// What became of it.
+enum Asked {
+    Done,
+    /// The run has ended.
+    Ended,
+}
+
+impl Validators {
+    fn of(answer: &Answer) -> Self {
+        let header = |name| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
+        Self { etag: header(ETAG), modified: header(LAST_MODIFIED) }
+    }
+
+    fn saved(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

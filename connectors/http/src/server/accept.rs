@@ -1,0 +1,126 @@
+//! Connections: their number, TLS, the time for a header.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tidemill_engine::error::{Error, Result};
+use tidemill_engine::files::FilePath;
+use tokio::runtime::Builder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::handle::Handler;
+use crate::client::Stream;
+
+/// How long the header of a request, and the beginning of an encrypted connection, may take.
+const HEADER: Duration = Duration::from_secs(10);
+
+/// How long answers on their way may take at the end.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// How long to wait after a connection could not be accepted, because there are too many open files, for example.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that listens.
+pub(super) struct Server {
+    pub(super) listener: TcpListener,
+    pub(super) handler: Arc<Handler>,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) connections: usize,
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+/// The configuration of TLS, from the files.
+pub(super) fn encryption(certificate: &FilePath, key: &FilePath) -> Result<Arc<ServerConfig>> {
+    let unusable = |option: &str, path: &FilePath, why: &dyn std::fmt::Display| {
+        Error::config(format!("`{option}` {path}: {why}"))
+            .with_help("it must be a PEM file: lines between -----BEGIN … and -----END …")
+    };
+    let chain = CertificateDer::pem_file_iter(certificate.place())
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|error| unusable("certificate", certificate, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key.place()).map_err(|error| unusable("key", key, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal(format!("TLS cannot be set up: {error}")))?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| unusable("certificate", certificate, &error))?;
+    Ok(Arc::new(config))
+}
+
+/// The main loop of the thread `http`: until the server is to stop.
+pub(super) fn serve(server: Server) {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    // Without a runtime the listener is closed: clients see that nobody is there.
+    let Ok(runtime) = runtime else { return };
+    runtime.block_on(async move {
+        let Ok(listener) = tokio::net::TcpListener::from_std(server.listener) else { return };
+        let slots = Arc::new(Semaphore::new(server.connections.min(Semaphore::MAX_PERMITS)));
+        let mut stopped = server.stopped.clone();
+        let accepting = async {
+            loop {
+                // The next connections wait in the queue of the system.
+                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+                match listener.accept().await {
+                    Ok((stream, client)) => {
+                        let (handler, tls) = (Arc::clone(&server.handler), server.tls.clone());
+                        tokio::spawn(connection(stream, client, handler, tls, slot, server.stopped.clone()));
+                    }
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            _ = stopped.wait_for(|is_over| *is_over) => {}
+        }
+        drop(listener);
+        let all = u32::try_from(server.connections).unwrap_or(u32::MAX);
+        let _some_left = tokio::time::timeout(LEAVE, slots.acquire_many(all)).await;
+    });
+}
+
+/// Serves one connection.
+async fn connection(
+    stream: tokio::net::TcpStream,
+    client: SocketAddr,
+    handler: Arc<Handler>,
+    tls: Option<Arc<ServerConfig>>,
+    _slot: OwnedSemaphorePermit,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // An answer is written in one piece.
+    let _not_vital = stream.set_nodelay(true);
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(stream),
+        Some(config) => match tokio::time::timeout(HEADER, TlsAcceptor::from(config).accept(stream)).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            _ => return handler.counts.broken(),
+        },
+    };
+    let service = service_fn(|request| handler.answer(request, client));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER).max_headers(100);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    let over = async { drop(stopped.wait_for(|is_over| *is_over).await) };
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = over => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if ended.is_err() {
+        handler.counts.broken();
+    }
+}

@@ -1,0 +1,204 @@
+//! What has been received, and is not in the pipeline yet: bounded in bytes. Each request has a ticket, in the order in which the pipeline takes them; its answer
+//! waits until that is durable.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidemill_engine::time::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::content::Content;
+use super::fields::Values;
+
+/// Bytes of one permit: a semaphore has no more permits than fit into 32 bits.
+const UNIT: usize = 1024;
+
+/// A request that was accepted.
+pub(super) struct Accepted {
+    pub(super) content: Content,
+    pub(super) values: Values,
+    pub(super) received: Timestamp,
+    /// Tells the sender that its records are safe.
+    pub(super) answer: oneshot::Sender<()>,
+    /// Given back when the pipeline has taken the request.
+    pub(super) room: Room,
+}
+
+/// Room that a request takes.
+#[derive(Debug)]
+pub(super) struct Room(OwnedSemaphorePermit);
+
+/// The end of requests.
+#[derive(Clone)]
+pub(super) struct Entry {
+    sender: Arc<Mutex<Option<Sender<Accepted>>>>,
+    room: Arc<Semaphore>,
+}
+
+/// The end of the pipeline.
+pub(super) struct Exit {
+    receiver: Receiver<Accepted>,
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    /// The last ticket.
+    last: u64,
+}
+
+/// A queue with room for `bytes`.
+pub(super) fn queue(bytes: usize) -> (Entry, Exit) {
+    let (sender, receiver) = channel();
+    let room = Arc::new(Semaphore::new(units(bytes) as usize));
+    let entry = Entry { sender: Arc::new(Mutex::new(Some(sender))), room };
+    (entry, Exit { receiver, waiting: VecDeque::new(), last: 0 })
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1)
+}
+
+impl Entry {
+    /// Room for `bytes`, if there is.
+    pub(super) fn room(&self, bytes: usize) -> Option<Room> {
+        Arc::clone(&self.room).try_acquire_many_owned(units(bytes)).ok().map(Room)
+    }
+
+    /// Hands over a request; `None` if no more are accepted.
+    pub(super) fn send(&self, accepted: Accepted) -> Option<()> {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref()?.send(accepted).ok()
+    }
+
+    /// Accepts no more.
+    pub(super) fn close(&self) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Room {
+    /// The same with room for `bytes` in all, if there is.
+    pub(super) fn resized(mut self, bytes: usize, entry: &Entry) -> Option<Self> {
+        let (has, needs) = (self.0.num_permits(), units(bytes) as usize);
+        if needs > has {
+            self.0.merge(entry.room((needs - has) * UNIT)?.0);
+        } else {
+            drop(self.0.split(has - needs));
+        }
+        Some(self)
+    }
+}
+
+impl Exit {
+    /// The next request, after at most `wait`; it is answered by [`Exit::answer`], at once if `is_safe`.
+    pub(super) fn next(
+        &mut self,
+        wait: Duration,
+        is_safe: bool,
+    ) -> Result<(Content, Values, Timestamp), RecvTimeoutError> {
+        let Accepted { content, values, received, answer, room } = match wait.is_zero() {
+            true => self.receiver.try_recv().map_err(|_| RecvTimeoutError::Timeout)?,
+            false => self.receiver.recv_timeout(wait)?,
+        };
+        drop(room);
+        self.last += 1;
+        match is_safe {
+            true => tell(answer),
+            false => self.waiting.push_back((self.last, answer)),
+        }
+        Ok((content, values, received))
+    }
+
+    /// The ticket of the last request that the pipeline has taken.
+    pub(super) fn ticket(&self) -> u64 {
+        self.last
+    }
+
+    /// Goes on behind the ticket of an earlier run.
+    pub(super) fn resume(&mut self, ticket: u64) {
+        self.last = self.last.max(ticket);
+    }
+
+    /// Whether requests wait for their answers.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Everything up to `ticket` is durable.
+    pub(super) fn answer(&mut self, ticket: u64) {
+        while self.waiting.front().is_some_and(|(own, _)| *own <= ticket) {
+            if let Some((_, answer)) = self.waiting.pop_front() {
+                tell(answer);
+            }
+        }
+    }
+}
+
+/// Lets a request be answered.
+fn tell(answer: oneshot::Sender<()>) {
+    // A client that has gone does not wait.
+    let _gone = answer.send(());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(entry: &Entry) -> (Accepted, oneshot::Receiver<()>) {
+        let (answer, answered) = oneshot::channel();
+        let room = entry.room(5000).expect("room");
+        let content = Content::Text(Vec::new());
+        (Accepted { content, values: Vec::new(), received: Timestamp::MIN, answer, room }, answered)
+    }
+
+    #[test]
+    fn answers_come_when_what_was_taken_before_is_durable() {
+        let (entry, mut exit) = queue(1 << 20);
+        let mut answers: Vec<_> = (0..3)
+            .map(|_| {
+                let (accepted, answered) = accepted(&entry);
+                entry.send(accepted).expect("sent");
+                answered
+            })
+            .collect();
+        exit.resume(7);
+        exit.next(Duration::ZERO, false).expect("a request");
+        exit.next(Duration::from_secs(1), false).expect("a request");
+        let first = exit.ticket();
+        exit.next(Duration::ZERO, false).expect("a request");
+        assert_eq!((first, exit.ticket()), (9, 10));
+        assert!(exit.next(Duration::ZERO, false).is_err());
+        exit.answer(first);
+        let is_answered: Vec<bool> = answers.iter_mut().map(|answer| answer.try_recv().is_ok()).collect();
+        assert_eq!(is_answered, [true, true, false]);
+        assert!(exit.is_waited_for());
+        exit.answer(10);
+        assert!(answers[2].try_recv().is_ok() && !exit.is_waited_for());
+    }
+
+    #[test]
+    fn room_is_bounded_and_comes_back() {
+        let (entry, mut exit) = queue(10 * UNIT);
+        let first = entry.room(4 * UNIT).expect("room");
+        assert!(entry.room(7 * UNIT).is_none());
+        let first = first.resized(9 * UNIT, &entry).expect("room");
+        assert!(entry.room(2 * UNIT).is_none());
+        let first = first.resized(UNIT, &entry).expect("less");
+        drop((first, entry.room(9 * UNIT).expect("room")));
+        let (accepted, _answered) = accepted(&entry);
+        entry.send(accepted).expect("sent");
+        assert!(entry.room(10 * UNIT).is_none());
+        exit.next(Duration::ZERO, true).expect("a request");
+        assert!(entry.room(10 * UNIT).is_some());
+        entry.close();
+        let (answer, _) = oneshot::channel();
+        let room = entry.room(1).expect("room");
+        let late = Accepted {
+            content: Content::Text(Vec::new()),
+            values: Vec::new(),
+            received: Timestamp::MIN,
+            answer,
+            room,
+        };
+        assert!(entry.send(late).is_none());
+    }
+}

@@ -1,0 +1,247 @@
+//! The running source: polls librdkafka, whose threads fetch messages ahead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Message};
+use tidemill_connect::message::{Lines, Received, Subscription};
+use tidemill_engine::cuts::CutRequest;
+use tidemill_engine::error::{Error, Result};
+use tidemill_engine::time::{Clock, Timestamp};
+
+use super::begin::Brokers;
+use super::fields::Field;
+use super::group::{Change, Group, Member, leave};
+use super::positions::Positions;
+use super::slots::Slots;
+use super::start::From;
+use crate::connection::wrong;
+use crate::failure::failed;
+use crate::patience::Patience;
+
+/// How often positions are committed in a run without checkpoints.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// Reads messages of topics.
+pub(super) struct Reader {
+    pub(super) setup: Setup,
+    /// `None` before the run begins.
+    member: Option<Arc<Member>>,
+    /// By topic: its number of partitions when the run began.
+    pub(super) known: Vec<(String, i32)>,
+    /// Those of partitions that are not assigned now.
+    pub(super) positions: Positions,
+    pub(super) slots: Slots,
+    committed: Option<Instant>,
+    is_closed: bool,
+    /// Errors that have passed.
+    interruptions: u64,
+    /// Partitions that were given to others while this process was not heard of.
+    pub(super) lost: u64,
+}
+
+/// What a source is made of.
+pub(super) struct Setup {
+    pub(super) config: ClientConfig,
+    pub(super) brokers: String,
+    /// Names and, beginning with `^`, patterns.
+    pub(super) topics: Vec<String>,
+    /// The partitions of each topic, if they are not left to the group.
+    pub(super) fixed: Option<Vec<i32>>,
+    pub(super) from: From,
+    pub(super) fields: Vec<Field>,
+    pub(super) clock: Clock,
+    pub(super) cuts: CutRequest,
+    pub(super) patience: Patience,
+    /// Whether the run has checkpoints.
+    pub(super) keeps_place: bool,
+}
+
+impl Reader {
+    /// Contacts nobody yet.
+    pub(super) fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            member: None,
+            known: Vec::new(),
+            positions: Positions::new(),
+            slots: Slots::default(),
+            committed: None,
+            is_closed: false,
+            interruptions: 0,
+            lost: 0,
+        }
+    }
+
+    /// Adds a message to `lines`.
+    fn push(&mut self, message: &BorrowedMessage<'_>, lines: &mut Lines, now: Timestamp) {
+        // One that librdkafka had fetched before its partition was paused or given up belongs to the next reader.
+        let slot = self.slots.find(message.topic(), message.partition());
+        let Some(slot) = slot.filter(|slot| !slot.is_leaving) else { return };
+        slot.next = message.offset() + 1;
+        let fields = &self.setup.fields;
+        lines.push(message.payload().unwrap_or_default(), now, |at| fields.get(at)?.value(message));
+    }
+
+    /// An error between two messages: most pass by themselves.
+    fn note(&mut self, member: &Member, error: &KafkaError) -> Result<()> {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PartitionEOF) => return Ok(()),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                return Err(self.failed(member, "reading", error).with_help(
+                    "messages were deleted before they were read: set `gaps = \"accept\"` to go on with the first one that is there",
+                ));
+            }
+            _ => {}
+        }
+        let error = self.failed(member, "reading", error);
+        match error.is_transient() {
+            true => {
+                self.interruptions += 1;
+                Ok(())
+            }
+            false => Err(error),
+        }
+    }
+
+    /// The number of partitions of a topic, which must exist.
+    fn find(&self, member: &Member, topic: &str) -> Result<i32> {
+        let found = self.setup.patience.wait(|step| Brokers { member, step }.partitions(topic));
+        let doing = format!("reading about the topic `{topic}`");
+        let found = found.map_err(|error| self.failed(member, &doing, &error))?;
+        let brokers = &self.setup.brokers;
+        let count = found.ok_or_else(|| {
+            Error::config(format!("Kafka at {brokers}: the topic `{topic}` does not exist"))
+                .with_help("create it, or correct `topic`")
+        })?;
+        match self.setup.fixed.iter().flatten().find(|partition| **partition >= count) {
+            None => Ok(count),
+            Some(partition) => Err(Error::config(format!(
+                "Kafka at {brokers}: the topic `{topic}` has no partition {partition}: it has {count}"
+            ))
+            .with_help("correct `partitions`; they are numbered from 0")),
+        }
+    }
+
+    pub(super) fn failed(&self, member: &Member, doing: &str, error: &KafkaError) -> Error {
+        failed(&self.setup.brokers, doing, error, &member.context().words)
+    }
+
+    fn join(&self, member: &Member) -> Result<()> {
+        let topics = &self.setup.topics;
+        if let Some(fixed) = &self.setup.fixed {
+            let of = |topic: &String| {
+                let topic: Arc<str> = topic.as_str().into();
+                fixed.iter().map(|at| (Arc::clone(&topic), *at)).collect::<Vec<_>>()
+            };
+            member.context().change(Change::Assigned(topics.iter().flat_map(of).collect()));
+            return Ok(());
+        }
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        member.subscribe(&topics).map_err(|error| self.failed(member, "subscribing", &error))
+    }
+
+    /// Commits what was read, without waiting for checkpoints.
+    fn commit_read(&mut self, member: &Member) {
+        if self.committed.is_none_or(|committed| committed.elapsed() >= COMMIT_EVERY) {
+            self.committed = Some(Instant::now());
+            self.slots.commit(member, &self.positions.owner, |slot| slot.next);
+        }
+    }
+}
+
+impl Subscription for Reader {
+    fn begin(&mut self) -> Result<()> {
+        let created = self.setup.config.create_with_context(Group::default());
+        let member: Member = created.map_err(|error| wrong(&error))?;
+        for topic in self.setup.topics.iter().filter(|topic| !topic.starts_with('^')) {
+            self.known.push((topic.clone(), self.find(&member, topic)?));
+        }
+        self.join(&member)?;
+        self.member = Some(Arc::new(member));
+        Ok(())
+    }
+
+    fn receive(&mut self, lines: &mut Lines, mut wait: Duration) -> Result<Received> {
+        let Some(member) = self.member.clone().filter(|_| !self.is_closed) else { return Ok(Received::End) };
+        self.answer(&member)?;
+        let now = self.setup.clock.read();
+        while !lines.is_full() {
+            match member.poll(std::mem::take(&mut wait)) {
+                None => break,
+                Some(Ok(message)) => self.push(&message, lines, now),
+                Some(Err(error)) => self.note(&member, &error)?,
+            }
+        }
+        if !lines.is_empty() {
+            member.context().words.clear();
+        }
+        if !self.setup.keeps_place {
+            self.commit_read(&member);
+        }
+        Ok(Received::More)
+    }
+
+    fn position(&self) -> Result<Option<Vec<u8>>> {
+        let mut positions = self.positions.clone();
+        self.slots.iter().for_each(|slot| positions.set(&slot.topic, slot.partition, slot.next));
+        Ok(Some(positions.write()))
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<()> {
+        self.positions = Positions::read(position)?;
+        Ok(())
+    }
+
+    fn durable(&mut self, _epoch: u64, position: &[u8]) -> Result<()> {
+        let positions = Positions::read(position)?;
+        for slot in self.slots.iter_mut() {
+            if let Some(next) = positions.get(&slot.topic, slot.partition) {
+                slot.durable = slot.durable.max(next);
+            }
+        }
+        if let Some(member) = &self.member {
+            self.slots.commit(member, &self.positions.owner, |slot| slot.durable);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, _can_resume: bool) -> Result<()> {
+        // What librdkafka has fetched ahead is read by the next one: no position is behind it.
+        self.is_closed = true;
+        if let Some(member) = self.member.as_ref().filter(|_| !self.setup.keeps_place) {
+            self.slots.commit(member, &self.positions.owner, |slot| slot.next);
+        }
+        Ok(())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let failed = self.member.as_ref().map_or(0, |member| member.context().failed_commits());
+        let remark = |count: u64, text: &str| (count > 0).then(|| text.replace('#', &count.to_string()));
+        [
+            remark(self.interruptions, "errors of the connection to the brokers that have passed: #"),
+            remark(
+                self.lost,
+                "# partitions went to other processes while this one was not heard of: they read some messages again",
+            ),
+            remark(
+                failed,
+                "positions could not be committed to the group # times (with --state, the checkpoints have them)",
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(member) = &self.member {
+            leave(member);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The thread of the connection: connects, subscribes, receives, and connects again.
+//!
+//! It begins with [`Link::start`] and ends when the connection has failed for good, or the [`Link`] is dropped; that sends what is still to be acknowledged first,
+//! which takes [`FAREWELL`] at most.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tidemill_connect::backoff::Backoff;
+use tidemill_engine::error::{Error, Result};
+use tidemill_engine::time::Clock;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+use super::inbox::{Arrived, Inbox};
+use crate::client::{Ack, Client, Event, FAREWELL, Outgoing, Sender, Setup, V4, V5};
+use crate::options::Version;
+
+/// Bytes that are gathered before they are passed on, if more is there already.
+const GATHERED: usize = 64 << 10;
+
+/// What the reader asks for.
+pub(super) enum Command {
+    /// These messages are durable: each with the connection over which it came.
+    Acknowledge(Vec<(u64, Ack)>),
+    Publish(Outgoing),
+    Close,
+}
+
+/// What to subscribe to.
+pub(super) struct Subscriptions {
+    pub(super) version: Version,
+    pub(super) setup: Setup,
+    pub(super) filters: Vec<String>,
+    pub(super) qos: u8,
+    pub(super) clock: Clock,
+}
+
+/// The thread, as the reader sees it.
+pub(super) struct Link {
+    commands: UnboundedSender<Command>,
+    inbox: Arc<Inbox>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    pub(super) fn start(subscriptions: Subscriptions, inbox: Arc<Inbox>) -> Result<Self> {
+        let (commands, received) = unbounded_channel();
+        let failed = |error: std::io::Error| Error::io("cannot start a thread for", "MQTT", &error);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let at_work = Arc::clone(&inbox);
+        let work = move || {
+            let worker = Worker { subscriptions, inbox: at_work, commands: received, connection: 0 };
+            runtime.block_on(async {
+                match worker.subscriptions.version {
+                    Version::V4 => worker.run::<V4>().await,
+                    Version::V5 => worker.run::<V5>().await,
+                }
+            });
+        };
+        let thread = thread::Builder::new().name("mqtt".into()).spawn(work).map_err(failed)?;
+        Ok(Self { commands, inbox, thread: Some(thread) })
+    }
+
+    /// Lets the thread do this. Nothing happens after its end.
+    pub(super) fn send(&self, command: Command) {
+        let _after_the_end = self.commands.send(command);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.send(Command::Close);
+        if let Some(thread) = self.thread.take() {
+            // A panic has nothing more to say: the messages are not acknowledged.
+            drop(thread.join());
+        }
+    }
+}
+
+/// What runs on the thread.
+struct Worker {
+    subscriptions: Subscriptions,
+    inbox: Arc<Inbox>,
+    commands: UnboundedReceiver<Command>,
+    /// The connections so far.
+    connection: u64,
+}
+
+impl Worker {
+    async fn run<C: Client>(mut self) {
+        let mut backoff = Backoff::default();
+        let error = loop {
+            let before = self.inbox.connections().made;
+            let error = match self.connect::<C>().await {
+                Ok(()) => break None,
+                Err(error) => error,
+            };
+            let is_first = self.inbox.connections().made == 0;
+            if is_first || !error.is_transient() {
+                break Some(error);
+            }
+            match self.inbox.connections().made > before {
+                true => {
+                    backoff.reset();
+                    self.inbox.count(|connections| connections.lost += 1);
+                }
+                false => self.inbox.count(|connections| connections.failed += 1),
+            }
+            if self.pause(backoff.delay()).await.is_break() {
+                break None;
+            }
+        };
+        self.inbox.end(error);
+    }
+
+    /// Waits, unless the reader closes. Acknowledgements are of no use now: the messages come again.
+    async fn pause(&mut self, delay: std::time::Duration) -> ControlFlow<()> {
+        let closed = async {
+            loop {
+                if let None | Some(Command::Close) = self.commands.recv().await {
+                    return;
+                }
+            }
+        };
+        match timeout(delay, closed).await {
+            Ok(()) => ControlFlow::Break(()),
+            Err(_) => ControlFlow::Continue(()),
+        }
+    }
+
+    /// One connection, until it is lost (an error) or the reader closes.
+    async fn connect<C: Client>(&mut self) -> Result<()> {
+        let mut client = C::new(&self.subscriptions.setup)?;
+        let sender = client.sender();
+        self.connection += 1;
+        let Self { subscriptions, inbox, commands, connection } = self;
+        let mut receiving =
+            Receiving { subscriptions, inbox, sender: sender.clone(), connection: *connection };
+        let mut receive = std::pin::pin!(receiving.receive(&mut client));
+        tokio::select! {
+            lost = &mut receive => return lost,
+            () = obey(&sender, commands, *connection) => {}
+        }
+        // The client is asked to disconnect, and ends with an error when it has.
+        let _ended_or_late = timeout(FAREWELL, receive).await;
+        Ok(())
+    }
+}
+
+/// Does what the reader asks for, until it closes.
+async fn obey(sender: &impl Sender, commands: &mut UnboundedReceiver<Command>, connection: u64) {
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Acknowledge(acks) => {
+                for (_, ack) in acks.into_iter().filter(|(own, _)| *own == connection) {
+                    if !sender.acknowledge(ack).await {
+                        break;
+                    }
+                }
+            }
+            Command::Publish(message) => {
+                // Requests that do not arrive are made again.
+                let _gone = sender.publish(message).await;
+            }
+            Command::Close => break,
+        }
+    }
+    let _gone = timeout(FAREWELL, sender.disconnect()).await;
+}
+
+/// The receiving side of a connection.
+struct Receiving<'a, S> {
+    subscriptions: &'a Subscriptions,
+    inbox: &'a Inbox,
+    sender: S,
+    connection: u64,
+}
+
+impl<S: Sender> Receiving<'_, S> {
+    async fn receive<C: Client>(&mut self, client: &mut C) -> Result<()> {
+        let (mut gathered, mut bytes) = (Vec::new(), 0);
+        loop {
+            match client.next().await {
+                Ok(Event::Message(message)) => {
+                    bytes += message.size();
+                    let at = self.subscriptions.clock.read();
+                    gathered.push(Arrived { message, at, connection: self.connection });
+                }
+                Ok(event) => self.handle(event).await?,
+                Err(error) => {
+                    // What has arrived is read, and comes again unless it was acknowledged.
+                    self.inbox.put(&mut gathered, bytes).await;
+                    return Err(error);
+                }
+            }
+            if !gathered.is_empty() && (!client.has_more() || bytes >= GATHERED) {
+                self.inbox.put(&mut gathered, std::mem::take(&mut bytes)).await;
+            }
+        }
+    }
+
+    async fn handle(&self, event: Event) -> Result<()> {
+        match event {
+            Event::Connected { is_resumed } => {
+                let is_first = self.inbox.connections().made == 0;
+                let is_forgotten = !is_first && !is_resumed && self.subscriptions.setup.session.is_some();
+                self.inbox.count(|connections| {
+                    connections.made += 1;
+                    connections.forgotten += u64::from(is_forgotten);
+                });
+                // The topics may be others than those of the session.
+                if is_first || !is_resumed {
+                    let Subscriptions { filters, qos, .. } = self.subscriptions;
+                    let _gone = self.sender.subscribe(filters, *qos).await;
+                }
+            }
+            Event::Subscribed(answers) => {
+                for (filter, answer) in self.subscriptions.filters.iter().zip(answers) {
+                    if let Err(why) = answer {
+                        let what = format!(
+                            "{}: cannot subscribe to {filter:?}: {why}",
+                            self.subscriptions.setup.address
+                        );
+                        return Err(Error::unavailable(what)
+                            .with_help("check `topic`, and the broker's rules for this client"));
+                    }
+                }
+                self.inbox.ready();
+            }
+            Event::Message(_) | Event::Published(_) | Event::Other => {}
+        }
+        Ok(())
+    }
+}

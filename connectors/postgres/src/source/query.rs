@@ -1,0 +1,159 @@
+//! The statements that read rows.
+
+use std::sync::Arc;
+
+use tidemill_engine::error::{Error, Result};
+use tokio_postgres::Column;
+
+use super::QueryOptions;
+use super::copied::InputColumn;
+use crate::kind::Kind;
+use crate::names::{TableName, literal, quoted};
+
+/// What is read, as SQL.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    /// Its name in messages.
+    pub(super) name: Arc<str>,
+    /// What comes after `FROM`.
+    from: String,
+    pub(super) cursor: Option<String>,
+    after: Option<String>,
+}
+
+/// Where a statement begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Begin<'a> {
+    /// With the first row, after this many.
+    Start(u64),
+    /// With the rows that have this value of the cursor.
+    At(&'a str),
+}
+
+impl Query {
+    /// What the options name.
+    ///
+    /// # Errors
+    /// A configuration error if they contradict one another.
+    pub(super) fn new(options: &QueryOptions) -> Result<Self> {
+        let QueryOptions { table, query, cursor, after, .. } = options;
+        let (name, from) = match (table, query) {
+            (Some(table), None) => (table.as_str(), format!("{} AS q", TableName::parse(table)?.as_sql())),
+            (None, Some(query)) => {
+                let query = query.trim().trim_end_matches(';');
+                // A comment may be at its end.
+                ("query", format!("({query}\n) AS q"))
+            }
+            (Some(_), Some(_)) => {
+                return Err(Error::config("`table` and `query` are both given: one says what to read"));
+            }
+            (None, None) => return Err(Error::config("`table` or `query` is missing: it says what to read")),
+        };
+        if after.is_some() && cursor.is_none() {
+            return Err(Error::config("`after` needs `cursor`: it is a value of that column"));
+        }
+        Ok(Self { name: name.into(), from, cursor: cursor.clone(), after: after.clone() })
+    }
+
+    /// The statement whose columns are those of the rows.
+    pub(super) fn describe(&self) -> String {
+        format!("SELECT * FROM {} LIMIT 0", self.from)
+    }
+
+    /// The columns of the rows, as the server describes them.
+    ///
+    /// # Errors
+    /// A configuration error if the cursor is not one of them.
+    pub(super) fn columns(&self, described: &[Column]) -> Result<Vec<InputColumn>> {
+        // The binary format of the others is not known, or is not text.
+        let kind = |column: &Column| Kind::of(column.type_().oid()).filter(|kind| *kind != Kind::Jsonb);
+        let columns: Vec<_> = described
+            .iter()
+            .map(|column| InputColumn { name: column.name().to_owned(), kind: kind(column).map(Kind::code) })
+            .collect();
+        match self.cursor.as_ref().filter(|cursor| columns.iter().all(|column| column.name != **cursor)) {
+            None => Ok(columns),
+            Some(cursor) => {
+                let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+                Err(Error::config(format!("`cursor` names `{cursor}`, which `{}` does not have", self.name))
+                    .with_help(format!("its columns are {}", names.join(", "))))
+            }
+        }
+    }
+
+    /// The statement that copies the rows from `begin` on; the text of the cursor is the last field of each.
+    pub(super) fn copy(&self, columns: &[InputColumn], begin: Begin<'_>) -> String {
+        let field = |column: &InputColumn| {
+            let cast = if column.kind.is_some() { "" } else { "::text" };
+            format!("q.{}{cast}", quoted(&column.name))
+        };
+        let mut fields: Vec<_> = columns.iter().map(field).collect();
+        let mut conditions = String::new();
+        if let Some(cursor) = &self.cursor {
+            let cursor = format!("q.{}", quoted(cursor));
+            fields.push(format!("{cursor}::text"));
+            let bound = match (begin, &self.after) {
+                (Begin::At(value), _) => format!("{cursor} >= {}", literal(value)),
+                (Begin::Start(_), Some(after)) => format!("{cursor} > {}", literal(after)),
+                (Begin::Start(_), None) => format!("{cursor} IS NOT NULL"),
+            };
+            conditions = format!(" WHERE {bound} ORDER BY {cursor}");
+        }
+        if let Begin::Start(skipped @ 1..) = begin {
+            conditions.push_str(&format!(" OFFSET {skipped}"));
+        }
+        format!(
+            "COPY (SELECT {} FROM {}{conditions}) TO STDOUT (FORMAT binary)",
+            fields.join(", "),
+            self.from
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Vec<InputColumn> {
+        let column =
+            |name: &str, kind: Option<Kind>| InputColumn { name: name.into(), kind: kind.map(Kind::code) };
+        vec![column("id", Some(Kind::Int8)), column("where", None)]
+    }
+
+    #[test]
+    fn a_table_is_copied_in_the_order_of_its_cursor() {
+        let options = QueryOptions {
+            table: Some("plant.readings".into()),
+            cursor: Some("id".into()),
+            ..QueryOptions::default()
+        };
+        let query = Query::new(&options).expect("a query");
+        assert_eq!(query.describe(), "SELECT * FROM \"plant\".\"readings\" AS q LIMIT 0");
+        let select = "COPY (SELECT q.\"id\", q.\"where\"::text, q.\"id\"::text FROM \"plant\".\"readings\" AS q WHERE q.\"id\"";
+        let copy = |begin| query.copy(&columns(), begin);
+        assert_eq!(
+            copy(Begin::Start(0)),
+            format!("{select} IS NOT NULL ORDER BY q.\"id\") TO STDOUT (FORMAT binary)")
+        );
+        assert_eq!(
+            copy(Begin::At("it's")),
+            format!("{select} >= 'it''s' ORDER BY q.\"id\") TO STDOUT (FORMAT binary)")
+        );
+        let after = Query::new(&QueryOptions { after: Some("7".into()), ..options }).expect("a query");
+        assert_eq!(
+            after.copy(&columns(), Begin::Start(3)),
+            format!("{select} > '7' ORDER BY q.\"id\" OFFSET 3) TO STDOUT (FORMAT binary)")
+        );
+    }
+
+    #[test]
+    fn a_query_is_a_part_of_the_statement() {
+        let options =
+            QueryOptions { query: Some("SELECT 1 AS id -- one;\n;".into()), ..QueryOptions::default() };
+        let query = Query::new(&options).expect("a query");
+        assert_eq!(
+            query.copy(&columns(), Begin::Start(0)),
+            "COPY (SELECT q.\"id\", q.\"where\"::text FROM (SELECT 1 AS id -- one;\n\n) AS q) TO STDOUT (FORMAT binary)"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! The transaction of an epoch.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tidemill_engine::error::Result;
+use tidemill_engine::sink::{Prepare, Sink, SinkContext};
+
+use crate::rows::{Encoder, Losses, insert};
+use crate::table::Target;
+
+/// How long to wait for a lock of the database before the delivery is tried again later.
+pub(crate) const BUSY: Duration = Duration::from_millis(200);
+
+/// Writes the number of an epoch, unless it, or a later one, is there.
+const EPOCH: &str = "INSERT INTO tidemill_epochs VALUES (?1, ?2) ON CONFLICT (writer) \
+    DO UPDATE SET epoch = excluded.epoch WHERE epoch < excluded.epoch";
+
+/// The sink in use.
+pub(crate) struct Writer {
+    target: Target,
+    connection: Option<Connection>,
+    losses: Arc<Mutex<Losses>>,
+    /// The name under which its epochs are counted.
+    writer: Arc<str>,
+    /// Whether no other run will ask for these epochs.
+    is_once: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(target: Target, context: &SinkContext) -> Self {
+        let writer = context.writer.clone().unwrap_or_default();
+        Self { target, connection: None, losses: Arc::default(), writer, is_once: context.state.is_none() }
+    }
+
+    /// Opens the database, and looks at the table.
+    ///
+    /// # Errors
+    /// What is wrong with them; a transient error if that may pass.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        if self.connection.is_none() {
+            self.connection = Some(self.target.connect()?);
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Writer {
+    fn preparer(&self) -> Option<Arc<dyn Prepare>> {
+        let (columns, losses) = (self.target.columns.clone(), Arc::clone(&self.losses));
+        Some(Arc::new(Encoder { columns, losses }))
+    }
+
+    fn deliver(&mut self, epoch: u64, rows: &mut dyn Iterator<Item = Result<Vec<u8>>>) -> Result<()> {
+        self.look()?;
+        let Self { target, connection: Some(connection), writer, .. } = self else { return Ok(()) };
+        let failed = |error: rusqlite::Error| target.failure(&error);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let number = i64::try_from(epoch).unwrap_or(i64::MAX);
+        if transaction.execute(EPOCH, (&**writer, number)).map_err(failed)? == 0 {
+            return Ok(());
+        }
+        // Somebody may have changed the table; from here on, nobody can.
+        let known = target.fit(&transaction)?;
+        let mut statement = transaction.prepare_cached(&target.insert()).map_err(failed)?;
+        for bytes in rows {
+            insert(&bytes?, &target.columns, &known, &mut statement, failed)?;
+        }
+        drop(statement);
+        transaction.commit().map_err(failed)
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        if let Some(connection) = self.connection.as_ref().filter(|_| self.is_once) {
+            // What is left behind is one short row.
+            let _ignored =
+                connection.execute("DELETE FROM tidemill_epochs WHERE writer = ?1", [&*self.writer]);
+        }
+        let losses = *self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(losses.remarks())
+    }
+}
