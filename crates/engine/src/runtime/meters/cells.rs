@@ -186,15 +186,6 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// The state of a sink's circuit breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BreakerState {
-    /// Everything is sent.
-    Closed,
-    /// Only probes are sent.
-    Open,
-}
-
 /// One sink and its delivery.
 #[derive(Debug, Default)]
 pub(crate) struct SinkMeters {
@@ -247,29 +238,6 @@ impl SinkMeters {
     /// It accepts something again.
     pub(crate) fn resumes(&self) {
         self.stands.clear();
-    }
-
-    /// So much is not delivered yet.
-    pub(crate) fn piles_up(&self, epochs: u64, bytes: u64) {
-        self.delivers.store(true, Ordering::Relaxed);
-        self.epochs.store(epochs, Ordering::Relaxed);
-        self.bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// A delivery was tried.
-    pub(crate) fn tried(&self, has_failed: bool, breaker: BreakerState) {
-        self.delivers.store(true, Ordering::Relaxed);
-        self.attempts.fetch_add(1, Ordering::Relaxed);
-        self.breaker.store(u8::from(breaker == BreakerState::Open), Ordering::Relaxed);
-        match has_failed {
-            true => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                if self.fails.nanos().is_none() {
-                    self.fails.now();
-                }
-            }
-            false => self.fails.clear(),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use board::Board;
-pub(crate) use cells::{BreakerState, CheckpointMeters, CrewMeters, SinkMeters};
+pub(crate) use cells::{CheckpointMeters, CrewMeters, SinkMeters};
 
 /// Shows a run in progress to other threads: its counts, whether it is ready, and whether it moves. For one run at a time; clones show the same run. Given to a run by
 /// [`RunOptions::meters`](super::RunOptions::meters).

@@ -213,7 +213,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::cells::{BreakerState, CrewMeters};
+    use super::super::cells::CrewMeters;
     use super::*;
     use crate::Pipeline;
     use crate::sink::Null;
@@ -231,7 +231,8 @@ mod tests {
         let board = board();
         board.of_sinks[0].took(Duration::from_millis(3), 5);
         board.of_sinks[0].took(Duration::from_secs(70), 1);
-        board.of_sinks[0].piles_up(2, 100);
+        board.of_sinks[0].delivers.store(true, Ordering::Relaxed);
+        board.of_sinks[0].bytes.store(100, Ordering::Relaxed);
         board.checkpoints.as_ref().expect("some").made(Duration::from_millis(2), 77);
         let text = page(&board);
         let (mut seen, mut current) = (BTreeSet::new(), String::new());
@@ -265,9 +266,9 @@ mod tests {
         board.of_sinks[0].stands_still();
         assert!(board.obstacles().is_empty() && board.is_held_up(), "not yet");
         board.of_sinks[0].resumes();
-        board.of_sinks[0].tried(true, BreakerState::Open);
+        board.of_sinks[0].breaker.store(1, Ordering::Relaxed);
         assert_eq!(board.obstacles(), ["sink 0 (null) is not sent anything: its deliveries fail"]);
-        board.of_sinks[0].tried(false, BreakerState::Closed);
+        board.of_sinks[0].breaker.store(0, Ordering::Relaxed);
         assert!(board.obstacles().is_empty() && board.is_live());
     }
 }
