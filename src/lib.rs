@@ -44,6 +44,8 @@
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
 //! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
+//! - `http`, `kafka`, `mail`, `mqtt`, `nats`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
+//!   `type`. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
 //! The exact meaning of a pipeline is defined in `docs/semantics.md`; clause numbers in this documentation
@@ -91,7 +93,7 @@ pub mod source {
 /// [`WindowStatistic`](stage::WindowStatistic) or [`IntervalStatistic`](stage::IntervalStatistic) for a new one; [`Stage`](stage::Stage) itself where whole columns are needed.
 pub mod stage {
     pub use tidemill_core::stage::{
-        Action, Aggregate, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
+        Action, Aggregate, Alerts, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
         EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval, IntervalStatistic, Intervals,
         IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving, MovingAverage, MovingMax,
         MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate, RateMethod, Reach,
@@ -131,7 +133,7 @@ pub mod error {
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
-    pub use tidemill_core::time::{Agreement, Clock, Period, Timestamp, Watermark, parse_duration};
+    pub use tidemill_core::time::{Agreement, Clock, Period, TimeParser, Timestamp, Watermark, parse_duration};
 }
 
 /// Sensor names and their ids in a batch.
@@ -189,6 +191,22 @@ pub mod files {
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+// Linked for their registrations.
+#[cfg(feature = "http")]
+use tidemill_http as _;
+#[cfg(feature = "kafka")]
+use tidemill_kafka as _;
+#[cfg(feature = "mail")]
+use tidemill_mail as _;
+#[cfg(feature = "mqtt")]
+use tidemill_mqtt as _;
+#[cfg(feature = "nats")]
+use tidemill_nats as _;
+#[cfg(feature = "postgres")]
+use tidemill_postgres as _;
+#[cfg(feature = "sqlite")]
+use tidemill_sqlite as _;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
 pub use pipeline::Pipeline;

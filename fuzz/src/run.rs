@@ -37,6 +37,7 @@ const STAGES: [&str; 17] = [
     "type = 'rate'\ncounter = true",
     "type = 'dedupe'\ntolerance = 2.0\nheartbeat = '5s'",
     "type = 'silence'\nafter = '3s'",
+    "type = 'alerts'\ncolumn = 'v'\nabove = 50.0\nclear_above = 30.0\nhold = '1s'",
 ];
 
 thread_local! {

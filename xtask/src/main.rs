@@ -5,11 +5,13 @@ mod arm;
 mod fuzz;
 mod instructions;
 mod live;
+mod pairs;
 mod peers;
 mod platforms;
 mod python;
 mod quiet;
 mod release;
+mod servers;
 mod tools;
 mod wheel;
 mod zig;
@@ -27,6 +29,10 @@ const POLARS: &str = "polars";
 const USAGE: &str = "\
 usage: cargo xtask <task>
   test   install what the tests need, run all of them and every example
+  servers
+         install the servers that the tests of connectors start: from Debian's packages, Maven and Go
+  pairs  kill tidemill and its servers at random moments, 100 times for each of six pairs of source and sink
+         ([--kills N] [--seed S] [PAIR…])
   docs   generate docs/reference.md from the components' schemas (--check: fail if it is out of date)
   deny   check licences and sources of the dependencies (installs cargo-deny if needed)
   fuzz   fuzz each target for this many seconds (default: 60; needs rustup)
@@ -50,6 +56,8 @@ fn main() -> ExitCode {
     let chore: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match chore.as_slice() {
         ["test"] => test(),
+        ["servers"] => servers::servers(),
+        ["pairs", options @ ..] => pairs::pairs(options),
         ["docs"] => docs(false),
         ["docs", "--check"] => docs(true),
         ["deny"] => deny(),
@@ -83,6 +91,7 @@ pub(crate) type Outcome = Result<(), String>;
 /// All tests: the default build, its examples, once more with one thread, and the polars feature. Always of the whole workspace: for a
 /// part of it, dependencies have other features, and are rebuilt.
 fn test() -> Outcome {
+    servers::servers()?;
     cargo(&["test", "--workspace"])?;
     let benches = named_in("benches")?;
     let benches = benches.iter().flat_map(|bench| ["--bench", bench]);

@@ -8,6 +8,15 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// A variable with a number.
+///
+/// # Panics
+/// If it is something else.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let value = variable(name)?.into_string().ok().and_then(|value| value.parse().ok());
+    Some(value.unwrap_or_else(|| panic!("{name} is not a number")))
+}
+
 /// The folder where `cargo xtask servers` puts programs that no package contains, and where tests keep what takes long to make.
 pub(crate) fn cache() -> PathBuf {
     std::env::home_dir().unwrap_or_else(std::env::temp_dir).join(".cache/tidemill")

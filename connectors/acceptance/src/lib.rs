@@ -7,17 +7,21 @@
 //! | [`http`], [`mail`] | [`HttpSink`], [`MailSink`]: servers that record what they are given and answer as told |
 //! | [`proxy`] | [`Proxy`]: it stands between tidemill and a server, and misbehaves as told |
 //! | [`job`] | [`Job`]: pipelines run by the command with all connectors, `tidemill-all` |
+//! | [`pairs`] | a source and a sink, through kills and restarts |
+//! | [`chance`] | random moments that can be repeated |
 //! | [`promtool`] | what Prometheus says about metrics |
 //!
 //! All functions panic when something is missing or fails, with what to do: they are for tests alone. A server ends when it is dropped,
 //! and also when the process of the tests is killed. `cargo xtask servers` installs what is missing.
 
 pub mod authority;
+pub mod chance;
 mod environment;
 pub mod http;
 pub mod job;
 mod listener;
 pub mod mail;
+pub mod pairs;
 mod port;
 mod process;
 pub mod promtool;
@@ -28,5 +32,6 @@ pub use authority::{Authority, Identity};
 pub use http::{Answer, HttpSink, Request};
 pub use job::{Ended, Job, Run};
 pub use mail::{Mail, MailSink};
+pub use port::Port;
 pub use proxy::{Direction, Fault, Proxy};
 pub use server::{Influx, Kafka, Mosquitto, Nats, Postgres, Telegraf};

@@ -10,7 +10,7 @@ const COUNT: u16 = 12_000;
 
 /// A port of loopback that nobody uses, and that no other [`Port`] of any process is, for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// Locked.
     _claim: File,
@@ -21,7 +21,8 @@ impl Port {
     ///
     /// # Panics
     /// If none is free.
-    pub(crate) fn claim() -> Self {
+    #[must_use]
+    pub fn claim() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let process = (std::process::id() % u32::from(COUNT)) as u16;
         let folder = std::env::temp_dir().join("tidemill-ports");
@@ -38,7 +39,9 @@ impl Port {
         panic!("no port from {FIRST} on is free")
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 }

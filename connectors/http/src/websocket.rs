@@ -13,6 +13,7 @@ use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 use tidemill_engine::time::Clock;
@@ -24,6 +25,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::client::{
     Answer, ClientOptions, Endpoint, Stream, authorization, connect, duration, header_value, headers, merged,
+    probe_server,
 };
 use crate::inbox::{Inbox, Message, Outlet, Places, Work};
 use crate::poll::PAYLOADS;
@@ -134,6 +136,10 @@ impl SourceSpec for WebSocket {
 
     fn can_resume(&self) -> bool {
         true
+    }
+
+    fn probe(&self, probe: &mut Probe) {
+        probe_server(probe, Endpoint::parse("url", &self.options.url, &["ws", "wss"]), &self.client);
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

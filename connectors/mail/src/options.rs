@@ -6,9 +6,12 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidemill_connect::blocking::Blocking;
+use tidemill_connect::endpoint::reach;
 use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::{Base, FilePath};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 use tidemill_engine::time::parse_duration;
@@ -38,7 +41,7 @@ pub struct Mail {
     #[serde(default)]
     pub password: Option<Secret>,
     /// The sender, such as "Plant 3 <alerts@example.com>".
-    pub from: String,
+    pub sender: String,
     /// Those who get the mails, such as ["ops@example.com"].
     pub to: Vec<String>,
     /// The template of the subject, such as "{rule}: {sensor}", where `{name}` is the value of a column; by default a sentence about the alert.
@@ -95,8 +98,8 @@ impl Mail {
         duration("timeout", &self.timeout)
     }
 
-    pub(crate) fn from(&self) -> Result<Mailbox> {
-        mailbox("from", &self.from)
+    pub(crate) fn sender(&self) -> Result<Mailbox> {
+        mailbox("sender", &self.sender)
     }
 
     pub(crate) fn to(&self) -> Result<Vec<Mailbox>> {
@@ -164,6 +167,20 @@ impl SinkSpec for Mail {
         }
         Transport::new(self)?;
         Encoder::new(self, schema).map(drop)
+    }
+
+    fn probe(&self, _schema: Option<&Schema>, probe: &mut Probe) {
+        let Some(transport) = probe.step("options", || Ok((Transport::new(self)?, self.server.clone())))
+        else {
+            return;
+        };
+        if reach(probe, &self.server, transport.port(), None).is_none() {
+            return;
+        }
+        probe.step("login", || {
+            Blocking::new(Arc::default())?.wait(transport.test())?;
+            Ok(((), "the server is ready for mails".to_owned()))
+        });
     }
 
     fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {

@@ -19,6 +19,7 @@ const SUBJECT: usize = 200;
 /// Sends mails by one server.
 pub(crate) struct Transport {
     server: String,
+    port: u16,
     client: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
@@ -41,13 +42,23 @@ impl Transport {
             builder = builder.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
         }
         let server = format!("{}:{port}", options.server);
-        Ok(Self { server, client: builder.build(), from: options.from()?, to: options.to()? })
+        Ok(Self { server, port, client: builder.build(), from: options.sender()?, to: options.to()? })
     }
 
     /// Sends one mail.
     pub(crate) async fn send(&self, item: &Item) -> Result<()> {
         let mail = self.mail(item)?;
         self.client.send(mail).await.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Connects and logs in, and sends nothing.
+    pub(crate) async fn test(&self) -> Result<()> {
+        self.client.test_connection().await.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// The port of the server.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     fn mail(&self, item: &Item) -> Result<Message> {
@@ -75,7 +86,7 @@ impl Transport {
             Some(530 | 534 | 535 | 538) => {
                 said.with_help("check `user` and `password`, and what the server accepts")
             }
-            Some(550..=559) => said.with_help("check `from` and `to`"),
+            Some(550..=559) => said.with_help("check `sender` and `to`"),
             _ if error.is_permanent() || error.is_client() => said,
             _ => said.transient(),
         }

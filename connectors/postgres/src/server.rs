@@ -85,7 +85,8 @@ impl ServerOptions {
             config.connect_timeout(timeout);
         }
         // A connection whose other end is gone is noticed by this side within the time, whatever it waits for.
-        config.keepalives_idle(timeout / 2).keepalives_interval(timeout / 6).keepalives_retries(3);
+        let whole = |part: Duration| part.max(Duration::from_secs(1));
+        config.keepalives_idle(whole(timeout / 2)).keepalives_interval(whole(timeout / 6)).keepalives_retries(3);
         config.tcp_user_timeout(timeout);
         let name = name(&config).into();
         Ok(Server { config, tls, timeout, name })

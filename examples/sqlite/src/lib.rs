@@ -1,4 +1,5 @@
-//! `sqlite`: a sink that is not a file, in a separate crate on the public API: a table of an SQLite database.
+//! `own_sqlite`: a sink that is not a file, in a separate crate on the public API: a table of an SQLite database. `connectors/sqlite` is the one to use: it checks the table before the run,
+//! and updates rows by a key.
 //!
 //! It delivers by epochs. The rows of an epoch and the epoch's number are written in one transaction; an epoch whose number exists already has
 //! no effect. So with `--state` each record is in the table exactly once, even after kills.
@@ -35,11 +36,11 @@ pub struct Sqlite {
     pub table: String,
 }
 
-tidemill::submit! { Component::of::<Sqlite>("sqlite", "rows of a table of an SQLite database, exactly once") }
+tidemill::submit! { Component::of::<Sqlite>("own_sqlite", "rows of a table of an SQLite database, exactly once") }
 
 impl SinkSpec for Sqlite {
     fn name(&self) -> &str {
-        "sqlite"
+        "own_sqlite"
     }
 
     fn parameters(&self) -> serde_json::Value {

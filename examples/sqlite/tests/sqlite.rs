@@ -58,7 +58,7 @@ fn prepare(folder: &Path) {
     }
     std::fs::write(folder.join("in.csv"), lines).expect("written");
     let pipeline = "[source]\ntype = 'csv'\npath = 'in.csv'\ntime = 't'\nsensor = 's'\ntypes = { n = 'u64' }\n\
-         [[sink]]\ntype = 'sqlite'\npath = 'out.db'\ntable = 'readings'\n\
+         [[sink]]\ntype = 'own_sqlite'\npath = 'out.db'\ntable = 'readings'\n\
          [[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
     std::fs::write(folder.join("p.toml"), pipeline).expect("written");
 }
@@ -161,7 +161,7 @@ fn a_file_a_slow_sink_and_one_that_comes_and_goes_have_each_record_once() {
         prepare(folder);
         let mut file = std::fs::File::options().append(true).open(folder.join("p.toml")).expect("a file");
         for (database, ..) in HOLDERS {
-            let sink = format!("[[sink]]\ntype = 'sqlite'\npath = '{database}'\ntable = 'readings'\n");
+            let sink = format!("[[sink]]\ntype = 'own_sqlite'\npath = '{database}'\ntable = 'readings'\n");
             file.write_all(sink.as_bytes()).expect("written");
             make(&folder.join(database));
         }
@@ -232,7 +232,7 @@ fn behind_a_damaged_checkpoint_no_run_resumes_and_verify_says_so() {
         .output()
         .expect("the command runs");
     let said = text(&verified.stderr);
-    assert!(said.contains("no run resumes") && said.contains("sink 0 (sqlite) may have delivered"), "{said}");
+    assert!(said.contains("no run resumes") && said.contains("sink 0 (own_sqlite) may have delivered"), "{said}");
     let refused = text(&command(folder.path(), 2).output().expect("a run").stderr);
     assert!(refused.contains("cannot be read, and their rows may have been delivered"), "{refused}");
 }

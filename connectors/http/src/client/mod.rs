@@ -6,11 +6,13 @@
 //! | `connect` | connections, with TLS or without |
 //! | `endpoint` | where requests go |
 //! | `options` | the options that all clients share |
+//! | `probing` | what `tidemill doctor` asks |
 
 mod answer;
 mod connect;
 mod endpoint;
 mod options;
+mod probing;
 
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub use answer::Answer;
 pub use connect::{Stream, connect};
 pub use endpoint::Endpoint;
 pub use options::{ClientOptions, authorization, duration, header_value, headers, merged};
+pub use probing::{ask, probe_server};
 pub use tidemill_connect::blocking::Blocking;
 
 /// A client of one server. Requests are sent one after the other.

@@ -12,6 +12,7 @@ mod lines;
 
 use std::sync::Arc;
 
+use hyper::Method;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
@@ -19,12 +20,13 @@ use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 
 use self::deliver::Delivering;
 use self::encode::Encoder;
-use crate::client::{ClientOptions, Endpoint, authorization, headers, merged};
+use crate::client::{ClientOptions, Endpoint, ask, authorization, headers, merged, probe_server};
 
 /// The largest body that InfluxDB accepts by default is 25 MB; this leaves room.
 const LARGEST: usize = 20 << 20;
@@ -197,6 +199,15 @@ impl SinkSpec for Influxdb {
         self.headers()?;
         self.client.check()?;
         Encoder::new(&self.options, schema).map(drop)
+    }
+
+    fn probe(&self, _schema: Option<&Schema>, probe: &mut Probe) {
+        let Some(endpoint) = probe_server(probe, self.options.endpoint(), &self.client) else { return };
+        probe.step("login and database", || {
+            // No points: some versions say that there are none.
+            let answer = ask(&endpoint, Method::POST, &self.headers()?, &self.client, &[400])?;
+            Ok(((), format!("writing is allowed ({})", answer.status)))
+        });
     }
 
     fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {

@@ -17,11 +17,12 @@ use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages, Payloa
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
 use self::task::Task;
-use crate::client::{ClientOptions, Endpoint, authorization, duration, headers, merged};
+use crate::client::{ClientOptions, Endpoint, authorization, duration, headers, merged, probe_server};
 use crate::inbox::{Inbox, Outlet, Places, Work};
 
 /// What answers may contain.
@@ -186,6 +187,12 @@ impl SourceSpec for Poll {
 
     fn can_resume(&self) -> bool {
         true
+    }
+
+    fn probe(&self, probe: &mut Probe) {
+        for address in &self.options.urls {
+            probe_server(probe, Endpoint::parse("urls", address.url(), &["http", "https"]), &self.client);
+        }
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

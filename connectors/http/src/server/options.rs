@@ -1,6 +1,6 @@
 //! The options of the server, and the component.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
@@ -9,6 +9,7 @@ use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages, Payloa
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::{Base, FilePath};
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
@@ -244,6 +245,19 @@ impl SourceSpec for HttpServer {
 
     fn can_resume(&self) -> bool {
         true
+    }
+
+    fn probe(&self, probe: &mut Probe) {
+        let address = || self.address().and_then(|address| self.check_access(address).map(|()| address));
+        let Some(address) = probe.step("address", || address().map(|address| (address, address.to_string())))
+        else {
+            return;
+        };
+        probe.step("listening", || match TcpListener::bind(address) {
+            Ok(_) => Ok(((), "nobody listens there yet".to_owned())),
+            Err(error) => Err(Error::unavailable(format!("cannot listen at {address}: {error}"))
+                .with_help("end the program that listens there, unless it is a run of this pipeline")),
+        });
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

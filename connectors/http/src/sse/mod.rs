@@ -20,6 +20,7 @@ use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 use tidemill_engine::time::Clock;
@@ -27,7 +28,7 @@ use tokio::time::timeout;
 
 use self::events::{Event, Events};
 use crate::client::{
-    Answer, Client, ClientOptions, Endpoint, authorization, duration, headers, merged, request,
+    Answer, Client, ClientOptions, Endpoint, authorization, duration, headers, merged, probe_server, request,
 };
 use crate::inbox::{Inbox, Message, Outlet, Places, Work};
 use crate::poll::PAYLOADS;
@@ -133,6 +134,10 @@ impl SourceSpec for ServerSentEvents {
 
     fn can_resume(&self) -> bool {
         true
+    }
+
+    fn probe(&self, probe: &mut Probe) {
+        probe_server(probe, Endpoint::parse("url", &self.options.url, &["http", "https"]), &self.client);
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

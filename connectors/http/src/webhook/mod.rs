@@ -17,12 +17,13 @@ use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 
 use self::body::Encoder;
 use self::deliver::Delivering;
-use crate::client::{ClientOptions, Endpoint, authorization, headers, merged};
+use crate::client::{ClientOptions, Endpoint, authorization, headers, merged, probe_server};
 
 /// Where events for PagerDuty go.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -244,6 +245,11 @@ impl SinkSpec for Webhook {
         self.headers()?;
         self.client.check()?;
         Encoder::new(&self.options, schema).map(drop)
+    }
+
+    fn probe(&self, _schema: Option<&Schema>, probe: &mut Probe) {
+        // Nothing is asked: every request is a message to somebody.
+        probe_server(probe, self.options.endpoint(), &self.client);
     }
 
     fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {

@@ -245,7 +245,9 @@ fn lost(address: &str, max_packet: u32, error: &ConnectionError) -> Error {
         ),
         ConnectionError::Timeout(_) => unavailable(address, "no answer in time"),
         ConnectionError::Io(error) => insecure_or_lost(address, error),
-        ConnectionError::MqttState(StateError::Io(error)) => insecure_or_lost(address, error),
+        ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(WireError::Io(error)),
+        ) => insecure_or_lost(address, error),
         other => unavailable(address, other),
     }
 }

@@ -8,18 +8,26 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tidemill_connect::backoff::Backoff;
+use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::{Error, Result};
-use tidemill_engine::time::Clock;
+use tidemill_engine::time::{Clock, Timestamp};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::inbox::{Arrived, Inbox};
-use crate::client::{Ack, Client, Event, FAREWELL, Outgoing, Sender, Setup, V4, V5};
+use crate::client::{Ack, Client, Event, FAREWELL, Message, Outgoing, Sender, Setup, V4, V5};
 use crate::options::Version;
 
 /// Bytes that are gathered before they are passed on, if more is there already.
 const GATHERED: usize = 64 << 10;
+
+/// A message as it arrived.
+pub(super) struct Arrived {
+    pub(super) message: Message,
+    pub(super) at: Timestamp,
+    /// Over which of the connections, counted from 1.
+    pub(super) connection: u64,
+}
 
 /// What the reader asks for.
 pub(super) enum Command {
@@ -41,12 +49,12 @@ pub(super) struct Subscriptions {
 /// The thread, as the reader sees it.
 pub(super) struct Link {
     commands: UnboundedSender<Command>,
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Arrived>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Link {
-    pub(super) fn start(subscriptions: Subscriptions, inbox: Arc<Inbox>) -> Result<Self> {
+    pub(super) fn start(subscriptions: Subscriptions, inbox: Arc<Inbox<Arrived>>) -> Result<Self> {
         let (commands, received) = unbounded_channel();
         let failed = |error: std::io::Error| Error::io("cannot start a thread for", "MQTT", &error);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -84,7 +92,7 @@ impl Drop for Link {
 /// What runs on the thread.
 struct Worker {
     subscriptions: Subscriptions,
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Arrived>>,
     commands: UnboundedReceiver<Command>,
     /// The connections so far.
     connection: u64,
@@ -175,7 +183,7 @@ async fn obey(sender: &impl Sender, commands: &mut UnboundedReceiver<Command>, c
 /// The receiving side of a connection.
 struct Receiving<'a, S> {
     subscriptions: &'a Subscriptions,
-    inbox: &'a Inbox,
+    inbox: &'a Inbox<Arrived>,
     sender: S,
     connection: u64,
 }

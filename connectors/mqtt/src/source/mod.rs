@@ -3,12 +3,10 @@
 //! | module | |
 //! |---|---|
 //! | `link` | the thread of the connection |
-//! | `inbox` | messages on their way to the reader |
 //! | `subscription` | the reader: messages become lines |
 //! | `acks` | messages that are not acknowledged yet |
 
 mod acks;
-mod inbox;
 mod link;
 mod subscription;
 
@@ -16,15 +14,15 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use tidemill_connect::inbox::Inbox;
 use tidemill_connect::message::{Lines, MessageSource, Messages, Payload};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
-use tidemill_engine::source::{Component, OneOrMany, OpenOptions, Source, SourceSpec, Traits};
+use tidemill_engine::source::{Component, OneOrMany, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
 use self::acks::Acks;
-use self::inbox::Inbox;
 use self::link::Subscriptions;
 use self::subscription::{Counts, Receiver};
 use crate::client::{Session, Setup};
@@ -191,7 +189,9 @@ impl SourceSpec for Mqtt {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: false, is_replayable: false, is_open: true, is_kept: self.is_kept() }
+        // What is acknowledged late comes again.
+        let recovery = if self.is_kept() { Recovery::Redelivered } else { Recovery::Lost };
+        Traits { is_bounded: false, is_replayable: false, is_open: true, recovery }
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {

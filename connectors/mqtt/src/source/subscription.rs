@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tidemill_connect::inbox::Inbox;
 use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::cuts::CutRequest;
 use tidemill_engine::error::{Error, ErrorKind, Result};
 use tidemill_engine::time::Timestamp;
 
 use super::acks::Acks;
-use super::inbox::{Arrived, Inbox};
-use super::link::{Command, Link, Subscriptions};
+use super::link::{Arrived, Command, Link, Subscriptions};
 use crate::client::{FAREWELL, Message, Outgoing};
 use crate::sparkplug::{Sparkplug, rebirth};
 use crate::topics::{Field, Topics};
@@ -34,7 +34,7 @@ pub(super) struct Receiver {
     pub(super) asks: bool,
     pub(super) cuts: CutRequest,
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox<Arrived>>,
     pub(super) link: Option<Link>,
     /// Taken from the inbox, and not read yet.
     pub(super) arrived: std::vec::IntoIter<Arrived>,
@@ -118,30 +118,12 @@ impl Subscription for Receiver {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let connections = self.inbox.connections();
-        let mut remarks = Vec::new();
-        let mut remark = |count: u64, text: String| {
-            if count > 0 {
-                remarks.push(text);
-            }
-        };
-        remark(connections.lost, format!("the connection to the broker was lost {} times", connections.lost));
-        remark(connections.failed, format!("{} attempts to connect failed", connections.failed));
-        remark(
-            connections.forgotten,
-            format!(
-                "the broker had forgotten the session {} times: what was sent in between is lost",
-                connections.forgotten
-            ),
-        );
-        remark(self.counts.repeated, format!("{} messages were sent a second time", self.counts.repeated));
+        let mut remarks = self.inbox.connections().remarks("broker");
+        if self.counts.repeated > 0 {
+            remarks.push(format!("{} messages were sent a second time", self.counts.repeated));
+        }
         if let Some(limit) = self.acks.as_ref().and_then(Acks::limit) {
-            remark(
-                1,
-                format!(
-                    "the broker sends at most {limit} messages before the first is acknowledged, which a checkpoint does: raise its limit (in mosquitto: max_inflight_messages) for more throughput"
-                ),
-            );
+            remarks.push(format!("the broker sends at most {limit} messages before the first is acknowledged, which a checkpoint does: raise its limit (in mosquitto: max_inflight_messages) for more throughput"));
         }
         remarks.extend(self.sparkplug.iter().flat_map(|sparkplug| sparkplug.counts().remarks()));
         remarks

@@ -5,6 +5,7 @@
 //! intervals implement [`WindowStatistic`] or [`IntervalStatistic`]. Threads, order, checkpoints and scheduling are up to the engine.
 
 mod aggregate;
+mod alerts;
 mod by_column;
 mod dedupe;
 mod each;
@@ -58,6 +59,7 @@ use crate::time::{Agreement, Timestamp, Watermark};
 pub use crate::options::parameters_of;
 pub use crate::sensor::{OfSensors, PerSensor, Rules, matcher};
 pub use aggregate::{Aggregate, Statistic};
+pub use alerts::{Alerts, Incident, IncidentChange, Side, Thresholds};
 pub use by_column::ByColumn;
 pub use dedupe::Dedupe;
 pub use each::{

@@ -48,6 +48,7 @@ pub(crate) fn stages() -> Vec<Arc<dyn Stage>> {
         Silence::after("8ns").into_stage(),
         Silence::after("8ns").by_clock().into_stage(),
         Silence::after("3ns").keep(Keep::Changes).into_stage(),
+        Alerts { clear_above: Some(1.0), hold: Some("2ns".into()), ..Alerts::above("*", 4.0) }.into_stage(),
         each::tests::Odds.into_stage(),
         Interval::<interval::tests::CountAndMean>::every("7ns").into_stage(),
         Reorder::new(5).into_stage(),

@@ -34,6 +34,7 @@ pub(crate) const STAGES: [&str; 18] = [
     "type = \"dedupe\"\ntolerance = 20.0\nheartbeat = \"6s\"",
     "type = \"silence\"\nafter = \"4s\"",
     "type = \"silence\"\nafter = \"2s\"\ninto = \"gone\"\nkeep = \"changes\"",
+    "type = \"alerts\"\ncolumn = \"v\"\nabove = 50.0\nclear_above = 30.0\nhold = \"1s\"",
 ];
 
 /// Stages that may follow them.

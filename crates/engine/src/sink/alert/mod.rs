@@ -3,7 +3,6 @@
 //! State of each measurement of each sensor: quiet → (beyond the threshold) pending → (for `hold`) raised → (past the clearing threshold)
 //! quiet. Nulls and NaN neither raise nor clear.
 
-mod incident;
 mod program;
 mod target;
 mod watched;
@@ -16,7 +15,6 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::incident::{Incident, IncidentChange};
 use self::target::{AlertMessage, AlertTarget};
 use self::watched::{Incidents, Watched};
 use super::{FileTarget, Repeat, Sink, SinkCheckpoint, SinkContext, SinkSpec};
@@ -27,10 +25,11 @@ use crate::options::parameters_of;
 use crate::secret::Secret;
 use crate::sensor::{Rules, SensorId, Sensors};
 use crate::sink::Component;
+use crate::stage::{Incident, IncidentChange};
 use crate::time::parse_duration;
 
-pub use self::incident::Thresholds;
 pub use self::program::end_alert_commands;
+pub use crate::stage::Thresholds;
 
 /// Notifies when a measurement exceeds a threshold: once when the incident begins and once when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

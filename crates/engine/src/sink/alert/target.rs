@@ -6,7 +6,6 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
-use super::incident::Side;
 use super::program::Program;
 use crate::batch::Number;
 use crate::error::{Error, Masks, Result, visible};
@@ -18,6 +17,7 @@ use crate::notes::{Event, standard_error};
 use crate::secret::Secret;
 use crate::sink::SinkContext;
 use crate::sink::text::Text;
+use crate::stage::Side;
 use crate::time::format_duration;
 
 /// Capacity of the queue of alerts in bytes.

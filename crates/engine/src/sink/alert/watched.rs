@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::incident::{Incident, IncidentChange, Thresholds};
 use crate::batch::Schema;
 use crate::sensor::{PerSensor, Rules, SensorId, Sensors};
+use crate::stage::{Incident, IncidentChange, Thresholds};
 use crate::time::Timestamp;
 
 /// A watched measurement.

@@ -1,5 +1,7 @@
 //! Records as messages, in the bytes that are kept until they are delivered: topic and payload of each, after their lengths.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tidemill_engine::batch::{Batch, Column, FieldRole, Number, Schema};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::format::Encode;
@@ -8,10 +10,20 @@ use tidemill_engine::sensor::Sensors;
 use tidemill_engine::sink::{Block, Prepare};
 
 use super::topic::Topic;
-use super::{Content, Publication};
+
+/// What a message contains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// The record as an object.
+    #[default]
+    Json,
+    /// A single value.
+    Number,
+}
 
 /// Makes messages of batches, on any thread.
-pub(super) struct Encoder {
+pub struct Encoder {
     topic: Topic,
     content: Payload,
 }
@@ -23,16 +35,17 @@ enum Payload {
 }
 
 impl Encoder {
+    /// Messages for `topic`; a number is that of `column`, or else the only measurement.
+    ///
     /// # Errors
     /// A configuration error if the options do not fit the columns.
-    pub(super) fn new(options: &Publication, schema: &Schema) -> Result<Self> {
-        let topic = Topic::new(&options.topic, options.slashes, schema)?;
-        let content = match options.payload {
-            Content::Json if options.column.is_some() => {
+    pub fn new(topic: Topic, content: Content, column: Option<&str>, schema: &Schema) -> Result<Self> {
+        let content = match content {
+            Content::Json if column.is_some() => {
                 return Err(Error::config("`column` is for payload = \"number\""));
             }
             Content::Json => Payload::Json(JsonEncoder::new(schema, None)),
-            Content::Number => Payload::Number(number(options.column.as_deref(), schema)?),
+            Content::Number => Payload::Number(number(column, schema)?),
         };
         Ok(Self { topic, content })
     }
@@ -100,9 +113,9 @@ fn push(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The messages in what [`Encoder`] has written: topic and payload of each.
-pub(super) struct Encoded<'a>(pub(super) &'a [u8]);
+pub struct Outbox<'a>(pub &'a [u8]);
 
-impl<'a> Encoded<'a> {
+impl<'a> Outbox<'a> {
     fn part(&mut self) -> Option<&'a [u8]> {
         let (len, rest) = self.0.split_first_chunk()?;
         let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
@@ -111,7 +124,7 @@ impl<'a> Encoded<'a> {
     }
 }
 
-impl<'a> Iterator for Encoded<'a> {
+impl<'a> Iterator for Outbox<'a> {
     type Item = Result<(&'a str, &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {

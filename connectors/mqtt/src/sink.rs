@@ -3,11 +3,6 @@
 //! It delivers by epochs: [`Sink::deliver`] returns when the broker has acknowledged every message of the epoch. The broker has no transactions, so an epoch that
 //! is delivered again is sent again: at least once.
 
-mod encode;
-#[cfg(test)]
-mod tests;
-mod topic;
-
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +10,7 @@ use std::time::{Duration, Instant};
 use schemars::{JsonSchema, Schema as JsonSchemaOf};
 use serde::{Deserialize, Serialize};
 use tidemill_connect::blocking::Blocking;
+use tidemill_connect::publish::{Content, Encoder, Outbox, Rules, Topic};
 use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
@@ -23,7 +19,6 @@ use tidemill_engine::probe::Probe;
 use tidemill_engine::sink::{Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use tokio::time::timeout;
 
-use self::encode::{Encoded, Encoder};
 use crate::client::{Client, Event, FAREWELL, Outgoing, Sender, Setup, V4, V5};
 use crate::options::{Connection, Version, merged};
 
@@ -67,17 +62,6 @@ pub struct Publication {
     pub retain: bool,
 }
 
-/// What a message contains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Content {
-    /// The record as an object.
-    #[default]
-    Json,
-    /// A single value.
-    Number,
-}
-
 fn qos() -> u8 {
     1
 }
@@ -93,6 +77,24 @@ impl Publication {
             qos: qos(),
             retain: false,
         }
+    }
+}
+
+/// The topics of the protocol.
+const TOPICS: Rules = Rules {
+    option: "topic",
+    separator: '/',
+    wildcards: ['+', '#'],
+    spaces: true,
+    empty_levels: true,
+    longest: 65_535,
+    example: "plant/{sensor}/temp",
+};
+
+impl Publication {
+    fn encoder(&self, schema: &Schema) -> Result<Encoder> {
+        let topic = Topic::new(&self.topic, TOPICS, self.slashes, schema)?;
+        Encoder::new(topic, self.payload, self.column.as_deref(), schema)
     }
 }
 
@@ -141,7 +143,7 @@ impl SinkSpec for Mqtt {
         if self.publication.qos > 2 {
             return Err(Error::config(format!("`qos` {} is not 0, 1 or 2", self.publication.qos)));
         }
-        Encoder::new(&self.publication, schema).map(drop)
+        self.publication.encoder(schema).map(drop)
     }
 
     fn probe(&self, _schema: Option<&Schema>, probe: &mut Probe) {
@@ -173,7 +175,7 @@ impl<C: Client> Open<C> {
         Ok(Self {
             connection: spec.connection.clone(),
             publication: spec.publication.clone(),
-            encoder: Arc::new(Encoder::new(&spec.publication, schema)?),
+            encoder: Arc::new(spec.publication.encoder(schema)?),
             blocking: Blocking::new(Arc::clone(&context.stop))?,
             client: None,
             used: Instant::now(),
@@ -217,7 +219,7 @@ impl<C: Client> Open<C> {
         let sender = client.sender();
         let publish = async {
             for block in rows {
-                for message in Encoded(&block?) {
+                for message in Outbox(&block?) {
                     let (topic, payload) = message?;
                     if !sender.publish(self.outgoing(epoch, sent.get(), topic, payload)).await {
                         return Err(self.refused("the topic is not valid"));

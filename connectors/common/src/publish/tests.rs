@@ -1,12 +1,43 @@
 //! Topics and messages of records.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
-use tidemill_engine::batch::{Batch, Column, Field, FieldRole, FieldType, Numbers, Span, Text, TimeColumn};
+use tidemill_engine::batch::{
+    Batch, Column, Field, FieldRole, FieldType, Numbers, Schema, Span, Text, TimeColumn,
+};
 use tidemill_engine::sensor::Sensors;
 use tidemill_engine::time::Timestamp;
 
-use super::topic::Topic;
+use tidemill_engine::error::Result;
+use tidemill_engine::sink::Prepare;
+
 use super::*;
+
+/// As MQTT has them.
+const RULES: Rules = Rules {
+    option: "topic",
+    separator: '/',
+    wildcards: ['+', '#'],
+    spaces: true,
+    empty_levels: true,
+    longest: 65_535,
+    example: "plant/{sensor}",
+};
+
+/// As NATS has them.
+const SUBJECTS: Rules = Rules {
+    option: "subject",
+    separator: '.',
+    wildcards: ['*', '>'],
+    spaces: false,
+    empty_levels: false,
+    ..RULES
+};
+
+fn encoder(text: &str, content: Content, column: Option<&str>, schema: &Schema) -> Result<Encoder> {
+    Encoder::new(Topic::new(text, RULES, false, schema)?, content, column, schema)
+}
 
 fn schema() -> Schema {
     let tag = Field::new("line", FieldRole::Tag, FieldType::Text);
@@ -27,35 +58,38 @@ fn records(all: &[(&str, Option<f64>)]) -> (Batch, Sensors) {
     (Batch::new(Arc::new(schema()), columns, text), sensors)
 }
 
-fn messages(options: &Publication, all: &[(&str, Option<f64>)]) -> Vec<(String, String)> {
+fn messages(text: &str, content: Content, all: &[(&str, Option<f64>)]) -> Vec<(String, String)> {
     let (batch, sensors) = records(all);
-    let encoder = Encoder::new(options, &schema()).expect("options");
+    let encoder = encoder(text, content, None, &schema()).expect("options");
     let block = encoder.prepare(&batch, &sensors).expect("a block");
     let bytes = block.downcast::<Vec<u8>>().expect("bytes");
     let message = |message: Result<(&str, &[u8])>| {
         let (topic, payload) = message.expect("a message");
         (topic.to_owned(), String::from_utf8(payload.to_vec()).expect("UTF-8"))
     };
-    Encoded(&bytes).map(message).collect()
+    Outbox(&bytes).map(message).collect()
 }
 
-fn topic(text: &str, slashes: bool, sensor: &str) -> String {
+fn topic(text: &str, levels: bool, sensor: &str) -> String {
+    written(text, RULES, levels, sensor)
+}
+
+fn written(text: &str, rules: Rules, levels: bool, sensor: &str) -> String {
     let (batch, sensors) = records(&[(sensor, None)]);
     let mut out = String::new();
-    Topic::new(text, slashes, &schema()).expect(text).write(&batch, 0, &sensors, &mut out);
+    Topic::new(text, rules, levels, &schema()).expect(text).write(&batch, 0, &sensors, &mut out);
     out
 }
 
 #[test]
 fn records_are_objects_or_numbers() {
-    let json = Publication::new("plant/{sensor}");
-    let made = messages(&json, &[("a", Some(1.5)), ("b", None)]);
+    let made = messages("plant/{sensor}", Content::Json, &[("a", Some(1.5)), ("b", None)]);
     assert_eq!(made[0].0, "plant/a");
     assert_eq!(made[0].1, r#"{"time":"1970-01-01T00:00:00Z","sensor":"a","v":1.5,"line":"north\n\"1\""}"#);
     assert_eq!((made[1].0.as_str(), made.len()), ("plant/b", 2));
-    let number = Publication { payload: Content::Number, ..json };
     let all = [("a", Some(1.5)), ("b", None), ("c", Some(f64::NAN)), ("d", Some(-2.0))];
-    let payloads: Vec<_> = messages(&number, &all).into_iter().map(|(_, payload)| payload).collect();
+    let payloads: Vec<_> =
+        messages("a", Content::Number, &all).into_iter().map(|(_, payload)| payload).collect();
     assert_eq!(payloads, ["1.5", "null", "NaN", "-2"]);
 }
 
@@ -69,23 +103,31 @@ fn names_are_parts_of_levels_unless_they_may_be_more() {
 }
 
 #[test]
+fn subjects_have_no_spaces_and_no_empty_levels() {
+    let subject = |text, levels, sensor| written(text, SUBJECTS, levels, sensor);
+    assert_eq!(subject("plant.{sensor}", false, "a.b c>*"), "plant.a_b_c__");
+    assert_eq!(subject("plant.{sensor}", true, ".a..b."), "plant._a._b._");
+    assert_eq!(subject("{sensor}", true, "."), "_");
+    for wrong in ["", "a..b", ".a", "a.", "a b", "a.>", "a.*"] {
+        let error = Topic::new(wrong, SUBJECTS, false, &schema()).expect_err(wrong);
+        assert!(error.message().contains("`subject`"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_no_topic_is_a_mistake() {
     for wrong in ["", "a/+", "a/#", "a{", "a}", "{}", "{*}", "{nothing}", "$SYS/{sensor}", "a\0"] {
-        let error = Topic::new(wrong, false, &schema()).expect_err(wrong);
+        let error = Topic::new(wrong, RULES, false, &schema()).expect_err(wrong);
         assert!(error.message().contains("`topic`"), "{error}");
     }
 }
 
 #[test]
 fn a_number_needs_a_column_of_numbers() {
-    let number = |column: Option<&str>| Publication {
-        payload: Content::Number,
-        column: column.map(str::to_owned),
-        ..Publication::new("a")
-    };
-    assert!(Encoder::new(&number(Some("v")), &schema()).is_ok());
+    let number = |column, schema: &Schema| encoder("a", Content::Number, column, schema);
+    assert!(number(Some("v"), &schema()).is_ok());
     for wrong in ["line", "sensor", "w"] {
-        let error = Encoder::new(&number(Some(wrong)), &schema()).map(drop).expect_err(wrong);
+        let error = number(Some(wrong), &schema()).map(drop).expect_err(wrong);
         assert!(error.message().contains("`column`"), "{error}");
     }
     let two = Schema::new(vec![
@@ -95,23 +137,28 @@ fn a_number_needs_a_column_of_numbers() {
         Field::measurement("w"),
     ])
     .expect("a schema");
-    assert!(Encoder::new(&number(None), &two).is_err());
-    assert!(
-        Encoder::new(&Publication { column: Some("v".into()), ..Publication::new("a") }, &schema()).is_err()
-    );
+    assert!(number(None, &two).is_err());
+    assert!(encoder("a", Content::Json, Some("v"), &schema()).is_err());
 }
 
 proptest! {
     #[test]
-    fn no_name_makes_another_topic(sensor in ".{0,20}", slashes in any::<bool>()) {
-        let made = topic("plant/{sensor}/temp", slashes, &sensor);
+    fn no_name_makes_a_subject_with_an_empty_level(sensor in "[a.>* ]{0,9}", levels in any::<bool>()) {
+        let made = written("plant.{sensor}.{line}", SUBJECTS, levels, &sensor);
+        prop_assert!(made.split('.').all(|level| !level.is_empty()), "{}", made);
+        prop_assert!(!made.contains(['*', '>', ' ']));
+    }
+
+    #[test]
+    fn no_name_makes_another_topic(sensor in ".{0,20}", levels in any::<bool>()) {
+        let made = topic("plant/{sensor}/temp", levels, &sensor);
         prop_assert!(!made.contains(['+', '#', '\0']));
         prop_assert!(made.starts_with("plant/") && made.ends_with("/temp"));
-        prop_assert!(slashes || made.matches('/').count() == 2, "{}", made);
+        prop_assert!(levels || made.matches('/').count() == 2, "{}", made);
     }
 
     #[test]
     fn damaged_messages_are_an_error(bytes in any::<Vec<u8>>()) {
-        prop_assert!(Encoded(&bytes).count() <= bytes.len() / 8 + 1);
+        prop_assert!(Outbox(&bytes).count() <= bytes.len() / 8 + 1);
     }
 }

@@ -21,7 +21,9 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    pub(super) fn over(&self, base: &Self) -> Self {
+    /// These thresholds, with those of `base` where there are none.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
         Self {
             above: self.above.or(base.above),
             below: self.below.or(base.below),
@@ -30,7 +32,11 @@ impl Thresholds {
         }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks that incidents can begin and end.
+    ///
+    /// # Errors
+    /// A configuration error that names the option.
+    pub fn check(&self) -> Result<()> {
         let is_wrong = |clear: Option<f64>, from: Option<f64>, sign: f64| match (clear, from) {
             (Some(clear), Some(from)) => clear * sign > from * sign,
             _ => false,
@@ -77,7 +83,9 @@ impl Thresholds {
         }
     }
 
-    pub(super) fn threshold(&self, side: Side) -> Option<f64> {
+    /// The threshold on this side.
+    #[must_use]
+    pub fn threshold(&self, side: Side) -> Option<f64> {
         if side == Side::Above { self.above } else { self.below }
     }
 }
@@ -85,14 +93,28 @@ impl Thresholds {
 /// The side on which a value exceeds a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Side {
+pub enum Side {
+    /// Too high.
     Above,
+    /// Too low.
     Below,
+}
+
+impl Side {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
 }
 
 /// The state of one sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) enum Incident {
+pub enum Incident {
+    /// No value is beyond a threshold.
     #[default]
     Quiet,
     /// Beyond the threshold since this time, but not for `hold` yet.
@@ -103,14 +125,16 @@ pub(super) enum Incident {
 
 /// A transition caused by a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum IncidentChange {
+pub enum IncidentChange {
+    /// An incident has begun.
     Raised(Side),
+    /// It is over; the first value beyond the threshold was at this time.
     Cleared(Side, Option<Timestamp>),
 }
 
 impl Incident {
     /// Updates the state with a value at `time`; at most one transition per value.
-    pub(super) fn observe(
+    pub fn observe(
         &mut self,
         thresholds: &Thresholds,
         hold: i64,

@@ -1,0 +1,192 @@
+//! A source and a sink under fire: tidemill and the servers are killed at random moments, while numbered records pass from one to the
+//! other; in the end each must be there, and where that is promised exactly once.
+
+mod inputs;
+mod outputs;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::chance::{Chance, kills};
+use crate::{Job, Run};
+
+pub use inputs::{FileInput, HttpInput, JetStreamInput, KafkaInput, MqttInput};
+pub use outputs::{FileOutput, KafkaOutput, PostgresOutput};
+
+/// Records that are handed over at once.
+const PART: u64 = 100;
+
+/// Without a record that arrives for so long, none will.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Where records come from. Times and sensors follow from their numbers.
+pub trait Input: Send + Sync {
+    /// The source of the pipeline: everything but `[source]`.
+    fn source(&self) -> String;
+
+    /// Hands over the records with these numbers. Returns once they are safe: at the server, or in the pipeline.
+    fn feed(&self, numbers: Range<u64>);
+
+    /// Kills its server and starts it again after `pause`; no record is handed over meanwhile. Without a server, nothing happens.
+    fn restart(&self, _pause: Duration) {}
+}
+
+/// Where records go.
+pub trait Output: Send + Sync {
+    /// The sink of the pipeline: everything but `[[sink]]`.
+    fn sink(&self) -> String;
+
+    /// The numbers of the records that have arrived, in any order.
+    fn arrived(&self) -> Vec<u64>;
+
+    /// Kills its server and starts it again after `pause`; nothing is looked at meanwhile. Without a server, nothing happens.
+    fn restart(&self, _pause: Duration) {}
+}
+
+/// What is promised for a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Each record arrives once.
+    ExactlyOnce,
+    /// Each record arrives; some may be repeated.
+    AtLeastOnce,
+}
+
+impl Promise {
+    /// As a run says it.
+    fn words(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly once",
+            Self::AtLeastOnce => "at least once",
+        }
+    }
+}
+
+/// A source and a sink.
+pub struct Pair<'a> {
+    /// The name in messages.
+    pub name: &'a str,
+    /// Where records come from.
+    pub input: &'a dyn Input,
+    /// Where they go.
+    pub output: &'a dyn Output,
+    /// What is promised.
+    pub promise: Promise,
+}
+
+impl Pair<'_> {
+    /// Kills tidemill and restarts each server as often as the environment says, else five times, and checks what has arrived.
+    ///
+    /// # Panics
+    /// If a record is lost, made up, or against the promise repeated; if a run ends by itself.
+    pub fn survive(&self) {
+        let mut chance = Chance::new(self.name);
+        let kills = kills(5);
+        let job = Job::new(&format!("[source]\n{}\n[[sink]]\n{}\n", self.input.source(), self.output.sink()));
+        let (run, fed) = self.storm(&job, kills, &mut chance);
+        self.await_all(&run, fed);
+        run.stop().success();
+        // Publishes files; elsewhere nothing is left to do.
+        job.start_with(&["--state", "state", "--finish"]).wait().success();
+        let numbers = self.output.arrived();
+        let distinct: BTreeSet<u64> = numbers.iter().copied().collect();
+        let repeated = numbers.len() - distinct.len();
+        println!("{}: {fed} records, {kills} kills, {repeated} repeated", self.name);
+        assert!(fed > 0 && distinct.iter().copied().eq(0..fed), "{}: records are lost or made up", self.name);
+        assert!(self.promise != Promise::ExactlyOnce || repeated == 0, "{}: records are repeated", self.name);
+    }
+
+    /// Feeds, kills and restarts beside each other. Returns the last run, and how many records were handed over.
+    fn storm(&self, job: &Job, kills: u64, chance: &mut Chance) -> (Run, u64) {
+        let (mut of_input, mut of_output, mut of_feed) = (chance.split(), chance.split(), chance.split());
+        let is_over = AtomicBool::new(false);
+        // All threads end before this does.
+        std::thread::scope(|scope| {
+            let end = End(&is_over);
+            let mut run = job.start();
+            run.wait_for(self.promise.words());
+            let feeder = scope.spawn(|| self.feed(&mut of_feed, &is_over));
+            let restarts = [
+                scope.spawn(|| again(kills, &mut of_input, |pause| self.input.restart(pause), &is_over)),
+                scope.spawn(|| again(kills, &mut of_output, |pause| self.output.restart(pause), &is_over)),
+            ];
+            for _ in 0..kills {
+                std::thread::sleep(chance.pause(50, 1200));
+                let ended = run.kill();
+                assert!(ended.status.signal().is_some(), "{}: it ended by itself: {}", self.name, ended.said);
+                run = job.start();
+            }
+            restarts.into_iter().for_each(|thread| thread.join().expect("the server restarts"));
+            drop(end);
+            (run, feeder.join().expect("all records are handed over"))
+        })
+    }
+
+    /// Hands over records until it is over, and returns how many.
+    fn feed(&self, chance: &mut Chance, is_over: &AtomicBool) -> u64 {
+        let mut next = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            self.input.feed(next..next + PART);
+            next += PART;
+            std::thread::sleep(chance.pause(0, 20));
+        }
+        next
+    }
+
+    /// Waits until so many records have arrived.
+    fn await_all(&self, run: &Run, fed: u64) {
+        let (mut most, mut since) = (0, Instant::now());
+        loop {
+            let begun = Instant::now();
+            let found = self.output.arrived().into_iter().collect::<BTreeSet<_>>().len();
+            if found as u64 >= fed {
+                return;
+            }
+            if found > most {
+                (most, since) = (found, Instant::now());
+            }
+            let said = || format!("{}: {found} of {fed} have arrived; {}", self.name, run.said());
+            assert!(since.elapsed() < LIMIT, "{}", said());
+            // Looking takes longer the more there is.
+            std::thread::sleep(Duration::from_millis(100).max(begun.elapsed()));
+        }
+    }
+}
+
+/// Restarts something so often.
+fn again(times: u64, chance: &mut Chance, restart: impl Fn(Duration), is_over: &AtomicBool) {
+    for _ in 0..times {
+        std::thread::sleep(chance.pause(100, 1200));
+        if is_over.load(Ordering::SeqCst) {
+            return;
+        }
+        restart(chance.pause(0, 800));
+    }
+}
+
+/// Ends the threads, also when a test panics.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A record as a line of CSV: time, sensor, number.
+fn line(number: u64) -> String {
+    let (second, millisecond) = (number / 1000, number % 1000);
+    let (minute, second) = (second / 60, second % 60);
+    let (hour, minute) = (minute / 60, minute % 60);
+    let (day, hour) = (1 + hour / 24, hour % 24);
+    format!("2020-01-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z,s{},{number}\n", number % 7)
+}
+
+/// What every source is told about such lines.
+const COLUMNS: &str = "time = 'time'\nsensor = 'sensor'\nmeasurements = ['n']\n";
+
+/// What sources of messages are told besides.
+const MESSAGES: &str = "payload = 'csv'\nnames = ['time', 'sensor', 'n']\n";
