@@ -121,7 +121,10 @@ COMMON: dict[str, dict[str, dict[str, Any]]] = {
     "sink": {
         "sensors": {"type": "array", "items": {"type": "string"}, "description": "The sensors that it receives, by name or glob."},
         "from": {**TEXTS, "description": "The parts that feed it; by default, the last stage."},
-        "on_failure": {"enum": ["stop", "wait"], "description": "What happens after a transient failure."},
+        "on_failure": {"enum": ["stop", "wait", "drop"], "description": "What happens after a failure."},
+        "retry": {"type": "object", "description": "For a server or database: when a delivery that has failed is tried again."},
+        "breaker": {"type": "object", "description": "For a server or database: when one that is down is not called."},
+        "outbox": {"type": "string", "description": 'For a server or database: how much may wait for it, such as "8GiB".'},
         "delivery": {"enum": ["exactly_once", "at_least_once"], "description": "The guarantee that its output must have in a run with a state folder."},
     },
 }

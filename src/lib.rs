@@ -93,13 +93,13 @@ pub mod source {
 /// [`WindowStatistic`](stage::WindowStatistic) or [`IntervalStatistic`](stage::IntervalStatistic) for a new one; [`Stage`](stage::Stage) itself where whole columns are needed.
 pub mod stage {
     pub use tidemill_core::stage::{
-        Action, Aggregate, Alerts, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
-        EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval, IntervalStatistic, Intervals,
-        IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving, MovingAverage, MovingMax,
-        MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate, RateMethod, Reach,
-        ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage, Silence, Stage,
-        Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window, WindowStatistic,
-        WriteColumn,
+        Action, Aggregate, Alerts, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow,
+        EachSensor, EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval,
+        IntervalStatistic, Intervals, IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving,
+        MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate,
+        RateMethod, Reach, ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage,
+        Silence, Stage, Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window,
+        WindowStatistic, WriteColumn,
     };
 }
 
@@ -133,7 +133,9 @@ pub mod error {
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
-    pub use tidemill_core::time::{Agreement, Clock, Period, TimeParser, Timestamp, Watermark, parse_duration};
+    pub use tidemill_core::time::{
+        Agreement, Clock, Period, TimeParser, Timestamp, Watermark, parse_duration,
+    };
 }
 
 /// Sensor names and their ids in a batch.
@@ -181,6 +183,12 @@ pub mod kernel {
 /// Stages without a runtime, on the calling thread: batches in, batches out, state as bytes.
 pub mod chain {
     pub use tidemill_core::chain::{Chain, Emitted, Released};
+}
+
+/// For components that call others: delays between attempts, a limit of retries, a circuit breaker. Sinks that [deliver by epochs](sink::SinkSpec::delivers) need none of
+/// this: the run retries for them.
+pub mod resilience {
+    pub use tidemill_engine::resilience::{Backoff, Breaker, BreakerOptions, Permit, RetryBudget};
 }
 
 /// Files: paths of a pipeline file, and the file system that sinks write to.

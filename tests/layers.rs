@@ -24,14 +24,14 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "cuts", "files", "context", "probe", "arrow", "environment"],
+            &["notes", "cuts", "resilience", "files", "context", "probe", "arrow", "environment"],
             &["atomic", "checkpoint", "rows", "secret"],
             &["source", "sink"],
             &["registry"],
             &["pipeline"],
             &["runtime"],
             &["executor", "streaming", "run", "running"],
-            &["explain", "verify", "doctor"],
+            &["explain", "verify", "doctor", "outbox"],
         ],
     ),
     ("src", &[&["cli"]]),

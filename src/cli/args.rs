@@ -46,6 +46,9 @@ pub(super) enum Verb {
     /// Inspect the state folder of a run (`run --state`)
     #[command(subcommand)]
     State(StateVerb),
+    /// Show, check or deliver what sinks have not delivered (`run --state`)
+    #[command(subcommand)]
+    Outbox(OutboxVerb),
     /// Measure this machine's limits for a pipeline's input, and how close the pipeline comes
     Roofline(RooflineArgs),
     /// Print the completion script for a shell
@@ -242,6 +245,36 @@ pub(super) struct FitArgs {
     /// The stage whose constants to save, counted from 0, if several are fitted
     #[arg(long, value_name = "N")]
     pub(super) stage: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OutboxVerb {
+    /// Show what is not delivered: by sink, how many checkpoints, records and bytes, and for how long
+    Inspect(OutboxArgs),
+    /// Check that all of it is intact
+    Verify(OutboxArgs),
+    /// Deliver it, without reading any input
+    Deliver(DeliverArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct OutboxArgs {
+    /// The folder that was given as --state, or one file of an outbox
+    pub(super) path: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DeliverArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
+    /// The folder that was given to the run as --state
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,6 +19,7 @@ mod log;
 mod masked;
 mod memory;
 mod observe;
+mod outbox;
 mod output;
 mod profile;
 mod progress;
@@ -78,6 +79,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Fit(args) => fit::fit(&args),
         Verb::State(verb) => state::state(&verb),
         Verb::Health(args) => observe::health(&args),
+        Verb::Outbox(verb) => outbox::outbox(&verb),
         Verb::Roofline(args) => roofline::roofline(&args),
         Verb::Generate(args) => generate::generate(&args),
         Verb::Completions { shell } => completions::completions(shell),

@@ -81,12 +81,15 @@ impl Case {
 
 /// Options whose effect takes more than one run to be seen: which test sees it.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    ("breaker", "crates/engine/src/pipeline/outage.rs"),
     ("delivery", "crates/engine/src/pipeline/delivery.rs"),
     ("follow", "tests/live/follow.rs"),
     ("from", "tests/graph.rs"),
     ("merge", "tests/sources.rs"),
     ("name", "tests/graph.rs"),
     ("on_failure", "crates/engine/src/files/patient.rs"),
+    ("outbox", "crates/engine/src/pipeline/outage.rs"),
+    ("retry", "crates/engine/src/pipeline/outage.rs"),
     ("when_full", "tests/live.rs"),
 ];
 

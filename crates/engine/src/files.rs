@@ -1,7 +1,6 @@
 //! The file system for output and checkpoints: a small interface, which tests implement by a disk that fails, or that loses what was not
 //! made durable.
 
-pub(crate) mod backoff;
 #[cfg(test)]
 #[path = "../../../tests/common/of_disk.rs"]
 pub(crate) mod of_disk;

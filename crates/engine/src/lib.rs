@@ -4,14 +4,14 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 1 | [`notes`], [`cuts`], [`environment`], [`files`], [`context`], [`probe`], [`arrow`] | what is said during a run: events, and notes on standard error; requests for cuts; environment variables; the file system; what a sink opens with; looks at endpoints; conversion between columns and Arrow arrays |
+//! | 1 | [`notes`], [`cuts`], [`environment`], [`resilience`], [`files`], [`context`], [`probe`], [`arrow`] | what is said during a run: events, and notes on standard error; requests for cuts; environment variables; retries and circuit breakers; the file system; what a sink opens with; looks at endpoints; conversion between columns and Arrow arrays |
 //! | 2 | [`secret`], `rows`, [`atomic`], [`checkpoint`] | options that hold a secret; logs of undelivered rows by epoch; files that appear when complete; checkpoints |
 //! | 3 | [`source`], [`sink`] | where records come from and go to |
 //! | 4 | [`registry`] | all components by name |
 //! | 5 | [`pipeline`] | the pipeline as written, checked and planned |
 //! | 6 | [`runtime`] | what both runtimes share: workers that take chunks through the stages to the sinks |
 //! | 7 | [`executor`], [`streaming`], `run`, `running` | runs a bounded input; an unbounded one; whichever fits; on a thread of its own |
-//! | 8 | [`explain`], [`verify`], [`doctor`] | describes what a pipeline would do; checks that all ways of running give the same output; checks every endpoint before a run |
+//! | 8 | [`explain`], [`verify`], [`doctor`], [`outbox`] | describes what a pipeline would do; checks that all ways of running give the same output; checks every endpoint before a run; what sinks have not delivered |
 
 pub use tidemill_core::{
     batch, chain, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
@@ -25,6 +25,9 @@ pub mod probe;
 // What the process was given.
 pub mod environment;
 pub mod secret;
+
+// Calls that may fail.
+pub mod resilience;
 
 // Output and state on disk.
 pub mod atomic;
@@ -55,6 +58,7 @@ mod running;
 // Explanation and verification.
 pub mod doctor;
 pub mod explain;
+pub mod outbox;
 pub mod verify;
 
 pub use error::{Error, ErrorKind, Rejection, Result};

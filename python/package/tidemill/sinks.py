@@ -42,7 +42,10 @@ class Alert(Component):
             process, such as `{ TOKEN = { file = "token" } }`. They are secrets.
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -65,7 +68,10 @@ class Alert(Component):
         environment: Mapping[str, Mapping[str, Any] | str] | None = None,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
@@ -83,6 +89,9 @@ class Alert(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )
 
@@ -97,7 +106,10 @@ class Console(Component):
             that do not fit are left out and listed below the table.
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -112,7 +124,10 @@ class Console(Component):
         width: int | None = None,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
@@ -122,6 +137,9 @@ class Console(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )
 
@@ -141,7 +159,10 @@ class Csv(Component):
             "out/{date}/{hour}-{epoch}.csv".
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -158,7 +179,10 @@ class Csv(Component):
         roll: Mapping[str, Any] | None = None,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
@@ -170,6 +194,9 @@ class Csv(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )
 
@@ -183,7 +210,10 @@ class DeadLetter(Component):
             size = "256MiB", keep = "30d" }`. `path` is then a template: "rejects/{epoch}.jsonl".
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -197,7 +227,10 @@ class DeadLetter(Component):
         roll: Mapping[str, Any] | None = None,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
@@ -206,6 +239,9 @@ class DeadLetter(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )
 
@@ -222,7 +258,10 @@ class JsonLines(Component):
             "out/{date}/{hour}-{epoch}.jsonl".
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -237,7 +276,10 @@ class JsonLines(Component):
         roll: Mapping[str, Any] | None = None,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
@@ -247,6 +289,9 @@ class JsonLines(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )
 
@@ -257,7 +302,10 @@ class Null(Component):
     Args:
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -269,13 +317,19 @@ class Null(Component):
         *,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )
 
@@ -293,7 +347,10 @@ class Parquet(Component):
             "out/{date}/{hour}-{epoch}.parquet".
         sensors: The sensors that it receives, by name or glob.
         from_: The parts that feed it; by default, the last stage.
-        on_failure: What happens after a transient failure.
+        on_failure: What happens after a failure.
+        retry: For a server or database: when a delivery that has failed is tried again.
+        breaker: For a server or database: when one that is down is not called.
+        outbox: For a server or database: how much may wait for it, such as "8GiB".
         delivery: The guarantee that its output must have in a run with a state folder.
     """
 
@@ -309,7 +366,10 @@ class Parquet(Component):
         roll: Mapping[str, Any] | None = None,
         sensors: Sequence[str] | None = None,
         from_: str | Sequence[str] | None = None,
-        on_failure: Literal["stop", "wait"] | None = None,
+        on_failure: Literal["stop", "wait", "drop"] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        breaker: Mapping[str, Any] | None = None,
+        outbox: str | None = None,
         delivery: Literal["exactly_once", "at_least_once"] | None = None,
     ) -> None:
         super().__init__(
@@ -320,5 +380,8 @@ class Parquet(Component):
             sensors=sensors,
             **{"from": from_},
             on_failure=on_failure,
+            retry=retry,
+            breaker=breaker,
+            outbox=outbox,
             delivery=delivery,
         )

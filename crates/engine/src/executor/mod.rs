@@ -13,6 +13,8 @@ mod durable_tests;
 mod foreseen_tests;
 #[cfg(test)]
 mod idle_tests;
+#[cfg(test)]
+mod outage_tests;
 mod parallel;
 #[cfg(test)]
 mod rejection_tests;

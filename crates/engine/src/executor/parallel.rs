@@ -41,6 +41,8 @@ struct SharedSources {
     can_resume: bool,
     /// The run only finishes earlier input: nothing is read.
     finishes: bool,
+    /// The run only delivers what earlier ones had not: nothing is read, and the run is paused.
+    delivers: bool,
     reloads: Reloads,
 }
 
@@ -89,6 +91,7 @@ impl InputPass for Pass {
                 stop: Arc::clone(&options.stop),
                 can_resume: options.state.is_some(),
                 finishes: options.state.as_ref().is_some_and(|state| state.finishes),
+                delivers: options.state.as_ref().is_some_and(|state| state.delivers),
                 reloads: options.reloads.clone(),
             },
             plan: setup.plan,
@@ -163,6 +166,10 @@ impl SharedSources {
 
     /// The next piece, unless the run is to stop.
     fn next(&self, claims: &mut Claims, ids: &mut SensorIds) -> Result<Option<NextClaim>> {
+        if self.delivers {
+            claims.is_stopped = true;
+            return Ok(None);
+        }
         if self.finishes {
             return Ok(None);
         }

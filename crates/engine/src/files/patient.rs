@@ -8,11 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::{Access, FileHandle, FileSystem, FileType};
 use crate::error::{Masks, plain};
 use crate::notes::Event;
+use crate::resilience::{Backoff, pause};
 use crate::time::{Timestamp, format_duration};
+
+/// The first pause between two attempts; each is twice as long as the one before.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Wraps a file system; calls are retried while there is no space, until the run is to stop. `sync` is not: after a failed one, what was
 /// written is undefined.
@@ -133,9 +139,9 @@ impl Wait {
             );
             self.say(Event::warn("disk_full"), &what);
         }
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::without_jitter(FIRST, LONGEST);
         while must_wait(&done) {
-            backoff.wait(|| !self.stop.load(Ordering::Relaxed));
+            pause(backoff.delay(None), || !self.stop.load(Ordering::Relaxed));
             done = act();
         }
         self.outage.stops_waiting();

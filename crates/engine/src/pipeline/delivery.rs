@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sources::source_label;
-use super::{Graph, Pipeline, SinkEntry};
+use super::{Graph, OnFailure, Pipeline, SinkEntry};
 use crate::error::{Error, PartIndex, Result};
 use crate::sink::Repeat;
 use crate::source::Recovery;
@@ -58,6 +58,9 @@ impl Guarantee {
         }
         if sink.spec.repeat() == Repeat::Duplicates {
             repeats.push("records written after the last checkpoint are written again");
+        }
+        if sink.on_failure == Some(OnFailure::Drop) {
+            losses.push("what cannot be delivered is dropped: `on_failure = \"drop\"`");
         }
         Self { source, sink: at, losses, repeats }
     }

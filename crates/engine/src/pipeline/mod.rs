@@ -9,6 +9,7 @@ pub(crate) mod idle;
 pub(crate) mod label;
 pub(crate) mod leading;
 mod named;
+pub mod outage;
 mod overrides;
 pub mod parameters;
 mod parts;
@@ -45,6 +46,7 @@ pub use builder::Builder;
 pub use delivery::{Delivery, Guarantee, Required};
 pub use findings::Wrong;
 pub use graph::Graph;
+pub use outage::{BreakerTable, Outage, RetryTable};
 pub use parameters::Parameters;
 pub use plan::Plan;
 pub use resolve::{OutputOptions, Resolved, StageOptions};
@@ -111,13 +113,15 @@ pub struct SinkEntry {
     pub sensors: Option<Vec<String>>,
     /// The names of the parts that feed it; `None`: the last stage.
     pub from: Option<Names>,
-    /// What the run does after a transient failure of this sink. `None`: bounded input stops, and live input waits while a disk is full.
+    /// What the run does after a failure of this sink. `None`: bounded input stops, and live input waits while a disk is full.
     pub on_failure: Option<OnFailure>,
     /// The guarantee without which the pipeline is refused.
     pub delivery: Option<Required>,
+    /// What it does while its target fails, if it delivers by epochs.
+    pub outage: Outage,
 }
 
-/// What a run does after a transient failure of a sink.
+/// What a run does after a failure of a sink: any that is transient, and of one that delivers by epochs also what its target refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -126,6 +130,8 @@ pub enum OnFailure {
     Stop,
     /// Retry until it succeeds.
     Wait,
+    /// Drop what cannot be delivered, and count it: only for a sink that delivers by epochs.
+    Drop,
 }
 
 impl SinkEntry {
@@ -136,7 +142,7 @@ impl SinkEntry {
 
     /// The same, of a sink that is shared.
     pub(crate) fn of(spec: Arc<dyn SinkSpec>) -> Self {
-        Self { spec, sensors: None, from: None, on_failure: None, delivery: None }
+        Self { spec, sensors: None, from: None, on_failure: None, delivery: None, outage: Outage::default() }
     }
 
     /// Compiles the patterns.

@@ -67,13 +67,18 @@ pub(crate) fn stage_options(StageEntry { stage, name, from }: &StageEntry) -> Va
     merged([stage.parameters(), given("name", name.as_ref()), given("from", from.as_ref())])
 }
 
-pub(crate) fn sink_options(SinkEntry { spec, sensors, from, on_failure, delivery }: &SinkEntry) -> Value {
+pub(crate) fn sink_options(
+    SinkEntry { spec, sensors, from, on_failure, delivery, outage }: &SinkEntry,
+) -> Value {
     merged([
         spec.parameters(),
         given("sensors", sensors.as_ref()),
         given("from", from.as_ref()),
         given("on_failure", on_failure.as_ref()),
         given("delivery", delivery.as_ref()),
+        given("retry", outage.retry.as_ref()),
+        given("breaker", outage.breaker.as_ref()),
+        given("outbox", outage.outbox.as_ref()),
     ])
 }
 

@@ -8,7 +8,7 @@ use super::graph::Graph;
 use super::idle;
 use super::label::stage_label;
 use super::leading::leading;
-use super::{OnFailure, Pipeline, SinkEntry, sources};
+use super::{OnFailure, Pipeline, SinkEntry, outage, sources};
 use crate::batch::Schema;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, PartIndex, Result, visible};
@@ -67,6 +67,7 @@ impl Plan {
             let check = || {
                 check_sensors(sink)?;
                 check_waiting(sink)?;
+                outage::check(sink)?;
                 check_placeholders(sink)?;
                 let input = plan.joined(pipeline, &plan.graph.sinks[at])?;
                 sink.spec.check(&input)?;

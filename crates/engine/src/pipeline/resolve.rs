@@ -13,7 +13,10 @@ use super::placeholders;
 use super::places::Places;
 use super::secrets::Secrets;
 use super::written::{SpecError, Written};
-use super::{InputOptions, OnFailure, Pipeline, Required, SinkEntry, SourceEntry, StageEntry};
+use super::{
+    BreakerTable, InputOptions, OnFailure, Outage, Pipeline, Required, RetryTable, SinkEntry, SourceEntry,
+    StageEntry,
+};
 use crate::error::nearest;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::format::columns::Names;
@@ -41,11 +44,18 @@ pub struct OutputOptions {
     pub sensors: Option<Vec<String>>,
     /// The `name` of the part that feeds it, or a list of names: stages or sources. By default, the last stage, or all sources if there is no stage.
     pub from: Option<Names>,
-    /// What happens after a transient failure, such as a full disk: `stop` ends the run, `wait` retries until it succeeds. By default, a run over bounded input stops, and a run over unbounded input waits while a disk is full.
+    /// What happens after a transient failure, such as a full disk: `stop` ends the run, `wait` retries until it succeeds. By default, a run over bounded input stops, and a run over unbounded input waits while a disk is full. A sink that delivers to a server or database retries transient failures
+    /// in any case; there it says what happens when `outbox` is full, or the server refuses something: `stop` ends the run, `wait` makes the input wait and tries again, `drop` drops and counts it. By default, it waits when `outbox` is full, and stops when something is refused.
     pub on_failure: Option<OnFailure>,
     /// The guarantee that its output must have from every source that feeds it, in a run with `--state`: `exactly_once` or `at_least_once`. Where that
     /// cannot be had, the pipeline is refused with the reason. By default, a run has the best guarantee that both ends allow, and prints it.
     pub delivery: Option<Required>,
+    /// For a sink that delivers to a server or database: when a delivery that has failed for a while is tried again.
+    pub retry: Option<RetryTable>,
+    /// For a sink that delivers to a server or database: when a server that is down is not called, except to find out whether it is back.
+    pub breaker: Option<BreakerTable>,
+    /// For a sink that delivers to a server or database: how many bytes may wait for it, such as "8GiB", which is the default: in the state folder. Without `--state` they wait in memory: "8MiB" by default, and 64 MiB at most.
+    pub outbox: Option<String>,
 }
 
 /// A pipeline ready to be planned and run, with its position in the file.
@@ -187,12 +197,13 @@ impl<'t> Maker<'_, 't> {
         };
         let place = place.unwrap_or_else(|| options.span());
         self.diagnostics.extend(options.finish());
-        let OutputOptions { sensors, from, on_failure, delivery } = output?;
+        let OutputOptions { sensors, from, on_failure, delivery, retry, breaker, outbox } = output?;
+        let outage = Outage { retry, breaker, outbox };
         for error in sensors.iter().flatten().filter_map(|pattern| matcher(pattern).err()) {
             let diagnostic = Diagnostic::new(place.clone(), error.message());
             self.diagnostics.push(diagnostic.with_help(error.help().unwrap_or_default()));
         }
-        Some(SinkEntry { spec: Arc::from(sink?), sensors, from, on_failure, delivery })
+        Some(SinkEntry { spec: Arc::from(sink?), sensors, from, on_failure, delivery, outage })
     }
 
     /// The component that a part names, and the part's options.

@@ -78,6 +78,14 @@ impl Frames {
         }
     }
 
+    /// The frames of the file at `path` by itself, all `length` bytes of it.
+    ///
+    /// # Errors
+    /// As [`Frames::open`].
+    pub(crate) fn of_file(files: &Arc<dyn FileSystem>, path: PathBuf, length: u64) -> Result<Self> {
+        Self::open(files, path, Segment { first: 0, last: u64::MAX, length })
+    }
+
     fn frame(&self) -> Result<(u64, Vec<u8>)> {
         let found = self.bytes(self.place, HEAD)?;
         let number = |at: usize, count: usize| {

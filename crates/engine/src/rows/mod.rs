@@ -198,6 +198,18 @@ impl RowLog {
         is_any.then_some(remove)
     }
 
+    /// Removes what was appended of `epoch`, which has a segment of its own and is in no checkpoint.
+    ///
+    /// # Errors
+    /// An error of the system.
+    pub(crate) fn discard(&mut self, epoch: u64) -> Result<()> {
+        if let Some(segment) = self.segments.pop_if(|segment| segment.first == epoch) {
+            (self.last, self.unsettled) = (None, Unsettled::Nothing);
+            self.place.remove(&self.place.path(segment.first))?;
+        }
+        Ok(())
+    }
+
     /// A reader, for another thread.
     pub(crate) fn reader(&self) -> RowReader {
         RowReader(self.place.clone())
@@ -260,6 +272,16 @@ impl RowReader {
     /// An error of the system; a data error if its file has another version.
     pub(crate) fn rows(&self, segment: Segment) -> Result<Frames> {
         Frames::open(&self.0.files, self.0.path(segment.first), segment)
+    }
+
+    /// Whether the file of a segment exists.
+    pub(crate) fn has(&self, segment: Segment) -> bool {
+        self.0.files.open(&self.0.path(segment.first)).is_ok()
+    }
+
+    /// The file of a segment.
+    pub(crate) fn path(&self, segment: Segment) -> PathBuf {
+        self.0.path(segment.first)
     }
 
     /// Removes all its files.

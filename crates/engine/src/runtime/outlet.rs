@@ -3,13 +3,15 @@
 //! At rest they are called directly: by the one-thread loop, at the beginning and at the end of a run. While workers pass batches on, each
 //! sink has a [thread](threads) of its own, which handles its queue; a prompt sink whose queue is empty is called by the worker.
 
-mod delivering;
+mod backlog;
+pub(crate) mod delivering;
 mod delivery;
 mod door;
 mod failures;
 mod local;
 mod message;
 mod open;
+mod pace;
 mod ready;
 mod threads;
 mod watch;
@@ -25,7 +27,7 @@ use super::meters::{CheckpointMeters, SinkMeters};
 use super::reload::Reload;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
-use super::snapshot::{Awaited, Draft, Snapshot};
+use super::snapshot::{Awaited, Draft, Snapshot, recount};
 use super::state::{Resume, State};
 use crate::atomic::SavedPart;
 use crate::chain::Ports;
@@ -40,11 +42,13 @@ use crate::pipeline::{OnFailure, Pipeline, Plan};
 use crate::sensor::{SensorId, Sensors, SharedSensors};
 use crate::sink::{Prepare, Sink, SinkContext, SinkSpec, Takes};
 
+use backlog::Backlog;
 use delivering::{Beginning, Delivering};
-use delivery::Delivery;
+use delivery::{Delivery, Terms};
 use door::Door;
 use message::Message;
 use open::Outlet;
+use pace::{Pace, PaceRules};
 use ready::{Content, Filter, ReadyBatch};
 use threads::Threads;
 
@@ -57,6 +61,27 @@ fn address(spec: &dyn SinkSpec) -> Option<String> {
     let path = path.or_else(|| spec.rolls().map(|template| template.path()));
     let path = path.map(|path| path.display().to_string());
     path.or_else(|| spec.is_stdout().then(|| "standard output".to_owned()))
+}
+
+/// What happens when a sink's outbox is full, and to deliveries that fail: as `given`, or by default. Without a state folder, a run that is not to wait ends
+/// when its target is down; with one, everything is kept meanwhile.
+fn policy(given: Option<OnFailure>, otherwise: OnFailure, has_state: bool) -> (OnFailure, PaceRules) {
+    let retries = true;
+    match given {
+        Some(OnFailure::Wait) => {
+            (OnFailure::Wait, PaceRules { retries, refused: OnFailure::Wait, ends: false })
+        }
+        Some(OnFailure::Drop) => {
+            (OnFailure::Drop, PaceRules { retries, refused: OnFailure::Drop, ends: true })
+        }
+        Some(OnFailure::Stop) => {
+            (OnFailure::Stop, PaceRules { retries, refused: OnFailure::Stop, ends: true })
+        }
+        None => {
+            let ends = !has_state && otherwise == OnFailure::Stop;
+            (OnFailure::Wait, PaceRules { retries, refused: OnFailure::Stop, ends })
+        }
+    }
 }
 
 /// The open sinks of a run, and its rejected records.
@@ -102,7 +127,7 @@ impl Outlets {
             let on_failure = entry.on_failure.unwrap_or(otherwise);
             let files = context.files.impatient().unwrap_or_else(|| Arc::clone(&context.files));
             context.files = match on_failure {
-                OnFailure::Stop => files,
+                OnFailure::Stop | OnFailure::Drop => files,
                 OnFailure::Wait => {
                     Arc::new(Patient::new(files, &context.stop, Arc::clone(&context.label), &context.masks))
                 }
@@ -120,25 +145,38 @@ impl Outlets {
             };
             let door = Arc::new(door);
             let open = |context: &SinkContext| spec.open(plan.into_sink(at), context);
-            let retries = delivers || on_failure == OnFailure::Wait;
-            let delivery = state
-                .as_ref()
-                .map(|state| Delivery::new(&door, &context, state.fence(), retries, state.waits()));
-            let opened = guarded(&door.label, || match delivers {
-                false => Ok((open(&context)?, None)),
+            let (fence, waits) = match &state {
+                Some(state) => (Some(state.fence()), state.waits()),
+                None => (None, false),
+            };
+            let (pace, backlog) = match delivers {
+                false => (Pace::of_files(on_failure == OnFailure::Wait), None),
                 true => {
+                    let rules = entry.outage.rules().map_err(|error| error.with_part(part))?;
+                    let (when_full, pace) = policy(entry.on_failure, on_failure, fence.is_some());
+                    let room = rules.room(fence.is_some());
+                    let backlog = Arc::new(Backlog::new(&door, &context, room, when_full));
+                    (Pace::of_target(&rules, pace), Some(backlog))
+                }
+            };
+            let has_delivery = delivers || fence.is_some();
+            let terms = Terms { fence, pace, backlog: backlog.clone(), waits };
+            let delivery = has_delivery.then(|| Delivery::new(&door, &context, terms));
+            let opened = guarded(&door.label, || match (&delivery, &backlog) {
+                (Some(delivery), Some(backlog)) => {
                     let beginning = Beginning::of(&context)?;
                     let sink = open(&beginning.context(&context))?;
-                    let waits = entry.on_failure == Some(OnFailure::Wait);
+                    let epochs = delivery.epochs();
                     let (sink, outbox) =
-                        Delivering::begin(&door, sink, beginning, &context, delivery.as_ref(), waits)?;
+                        Delivering::begin(&door, sink, beginning, &context, epochs, backlog)?;
                     Ok((Box::new(sink) as Box<dyn Sink>, outbox))
                 }
+                _ => Ok((open(&context)?, None)),
             });
             let (sink, outbox) = opened.map_err(|error| error.with_part(part))?;
             let (entry, latencies) = (Entry::new(name), Latencies::default());
             let filter = door.filter.clone();
-            Ok(Outlet { door, sink, delivery, outbox, filter, entry, latencies, is_live: false })
+            Ok(Outlet { door, sink, delivery, backlog, outbox, filter, entry, latencies, is_live: false })
         });
         let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
         state.iter_mut().for_each(State::remark_undelivered);
@@ -296,7 +334,9 @@ impl Outlets {
         for outlet in &mut self.outlets {
             report.remarks.extend(outlet.commit()?);
         }
-        if let (Some(state), Some(manifest)) = (&mut self.state, published) {
+        if let (Some(state), Some(mut manifest)) = (&mut self.state, published) {
+            // Something may have been dropped at the very end.
+            recount(&mut manifest, &self.rejects, self.outlets.iter().map(|outlet| outlet.entry.ledger))?;
             let draft = Draft::over(state.next_epoch(), manifest);
             state.conclude(draft)?;
         }
@@ -343,6 +383,13 @@ impl Outlets {
             outlet.timed(|sink| sink.push())?;
         }
         asked("the observer", || observer.committing())?;
+        if self.state.as_ref().is_some_and(State::delivers) {
+            // Before the checkpoint, which then no longer has it.
+            self.outlets
+                .iter()
+                .filter_map(|outlet| outlet.delivery.as_ref())
+                .try_for_each(Delivery::complete)?;
+        }
         let draft = self.draft(last, Ending::Running)?;
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.door.restarts) {
             report.remarks.extend(outlet.timed(|sink| sink.flush().and_then(|()| sink.commit()))?);
@@ -353,6 +400,7 @@ impl Outlets {
             for delivery in self.outlets.iter().filter_map(|outlet| outlet.delivery.as_ref()) {
                 report.remarks.extend(delivery.pause()?);
             }
+            self.outlets.iter_mut().for_each(Outlet::count_all_dropped);
             // Those that have been delivered are not.
             let unpublished = outputs.iter().filter(|output| state.is_unpublished(output));
             report.remarks.extend(unpublished.map(|SavedPart { path, part, .. }| {

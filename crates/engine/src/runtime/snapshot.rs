@@ -129,8 +129,28 @@ fn add(manifest: &mut Manifest, cuts: Vec<SinkCut>, rejects: &Rejects) -> Result
         manifest.outputs.push(outputs);
         ledgers.push(ledger);
     }
-    manifest.counts = postcard::to_stdvec(&(rejects, ledgers))
-        .and_then(|mine| postcard::to_stdvec(&(&manifest.counts, mine)))
-        .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))?;
+    manifest.counts = counts(&manifest.counts, rejects, &ledgers)?;
     Ok(jobs)
+}
+
+/// Replaces the counts of the sinks in a manifest that has them.
+///
+/// # Errors
+/// If it has none.
+pub(super) fn recount(
+    manifest: &mut Manifest,
+    rejects: &Rejects,
+    ledgers: impl Iterator<Item = Ledger>,
+) -> Result<()> {
+    let (own, _): (Vec<u8>, Vec<u8>) = postcard::from_bytes(&manifest.counts)
+        .map_err(|error| Error::internal(format!("the counts cannot be read: {error}")))?;
+    manifest.counts = counts(&own, rejects, &ledgers.collect::<Vec<_>>())?;
+    Ok(())
+}
+
+/// All counts of a checkpoint: those of the run itself, the rejections, and those of the sinks.
+fn counts(own: &[u8], rejects: &Rejects, ledgers: &[Ledger]) -> Result<Vec<u8>> {
+    postcard::to_stdvec(&(rejects, ledgers))
+        .and_then(|mine| postcard::to_stdvec(&(own, mine)))
+        .map_err(|error| Error::internal(format!("the counts cannot be saved: {error}")))
 }

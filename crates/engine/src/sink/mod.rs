@@ -44,6 +44,7 @@ pub use parquet::ParquetFile;
 #[cfg(feature = "polars")]
 pub use polars::{Frame, FrameHandle};
 pub use roll::Roll;
+pub(crate) use roll::parse_size;
 pub use target::FileTarget;
 
 /// What a sink receives.
@@ -156,7 +157,7 @@ pub trait SinkSpec: Any + Send + Sync {
 
     /// Whether it delivers by epochs, as sinks other than files do: databases, brokers, servers. Its [`Sink::preparer`] then encodes
     /// batches to bytes (`Vec<u8>`), which the run keeps in the outbox in its state folder; once the checkpoint that closes an epoch is
-    /// durable, it passes them to [`Sink::deliver`]. Without a state folder, each batch is delivered as it comes. Such a sink needs no
+    /// durable, it passes them to [`Sink::deliver`]. Without a state folder, each batch is an epoch, and waits in memory. Such a sink needs no
     /// [`Sink::save`]: epoch numbers and [`SinkContext::writer`] identify what it already has.
     fn delivers(&self) -> bool {
         false
@@ -276,8 +277,9 @@ pub trait Sink: Send {
     /// the rows, and do nothing if they are already there. A sink that cannot do this returns [`Repeat::Duplicates`].
     ///
     /// # Errors
-    /// After a [transient](Error::is_transient) error the same epoch is retried with a delay, without limit; any other error ends the run,
-    /// and the next run starts with this epoch.
+    /// After a [transient](Error::is_transient) error the same epoch is retried, by the pipeline's `retry` and `breaker`: a sink does not retry by itself, and says
+    /// with [`Error::with_retry_after`] what the server has asked for. What happens after any other error says the pipeline's `on_failure`: the run ends, and
+    /// the next one starts with this epoch; or it is retried from time to time; or it is dropped.
     fn deliver(&mut self, _epoch: u64, _rows: &mut dyn Iterator<Item = Result<Vec<u8>>>) -> Result<()> {
         Err(Error::internal("a sink that delivers by epochs does not implement `deliver`"))
     }

@@ -50,6 +50,8 @@ pub(super) struct Policy {
     pub(super) when_full: Vec<WhenFull>,
     /// The run only finishes earlier input: nothing is read.
     pub(super) finishes: bool,
+    /// The run only delivers what earlier ones had not: nothing is read, and the run is paused.
+    pub(super) delivers: bool,
     /// If stopped, the run can resume.
     pub(super) can_resume: bool,
     /// Set when the run is to stop.
@@ -128,6 +130,9 @@ impl SourceReader {
         loop {
             if self.is_cancelled() {
                 return ReadEnd::Failed;
+            }
+            if self.policy.delivers {
+                return ReadEnd::Stopped;
             }
             if self.policy.finishes {
                 return self.drain(ReadEnd::Over, false);

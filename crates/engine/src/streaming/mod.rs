@@ -101,7 +101,9 @@ fn read_and_run(
     let workers = workers(options);
     let asked = setup.plan.graph.asked();
     let mut crew = Crew::new(pipeline, stages, &setup, &asked, workers, options, sensors)?;
-    setup.sources.begin()?;
+    if !options.state.as_ref().is_some_and(|state| state.delivers) {
+        setup.sources.begin()?;
+    }
     let mut outlets = Outlets::open(pipeline, &setup.plan, state, plain)?;
     crew.resume(&mut setup.sources, &mut outlets)?;
     crew.begin(&setup.sources, &mut outlets, options)?;
@@ -112,6 +114,7 @@ fn read_and_run(
     let policy = Policy {
         when_full: pipeline.sources.iter().map(when_full).collect(),
         finishes: options.state.as_ref().is_some_and(|state| state.finishes),
+        delivers: options.state.as_ref().is_some_and(|state| state.delivers),
         can_resume: options.state.is_some(),
         stop: Arc::clone(&options.stop),
         cancelled: Arc::clone(&cancelled),

@@ -100,7 +100,7 @@ fn obstacle(name: &str, sink: &SinkMeters) -> Option<String> {
     if let Some(waited) = long(sink.stands.age()) {
         return Some(format!("{name} has accepted no records for {waited}"));
     }
-    if sink.breaker.load(Ordering::Relaxed) != 0 {
+    if sink.breaker.load(Ordering::Relaxed) {
         return Some(format!("{name} is not sent anything: its deliveries fail"));
     }
     long(sink.fails.age()).map(|waited| format!("{name} has delivered nothing for {waited}"))

@@ -1,7 +1,7 @@
 //! What the threads of a run store for others to read. One thread at a time stores in each; a reader may find counts of different moments, each of which was right.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
@@ -203,7 +203,8 @@ pub(crate) struct SinkMeters {
     pub(super) failures: AtomicU64,
     /// Since when its delivery has failed.
     pub(super) fails: Moment,
-    pub(super) breaker: AtomicU8,
+    /// Whether its circuit breaker lets only probes through.
+    pub(super) breaker: AtomicBool,
     /// By bucket.
     pub(super) latencies: [AtomicU64; BUCKETS.len() + 1],
     /// Their sum in microseconds.
@@ -238,6 +239,29 @@ impl SinkMeters {
     /// It accepts something again.
     pub(crate) fn resumes(&self) {
         self.stands.clear();
+    }
+
+    /// So much is not delivered yet.
+    pub(crate) fn piles_up(&self, epochs: usize, bytes: u64) {
+        self.delivers.store(true, Ordering::Relaxed);
+        self.epochs.store(epochs as u64, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// A delivery was tried, after which the circuit breaker lets only probes through or not; returns whether it did so before.
+    pub(crate) fn tried(&self, has_failed: bool, is_open: bool) -> bool {
+        self.delivers.store(true, Ordering::Relaxed);
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        match has_failed {
+            true => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                if self.fails.nanos().is_none() {
+                    self.fails.now();
+                }
+            }
+            false => self.fails.clear(),
+        }
+        self.breaker.swap(is_open, Ordering::Relaxed)
     }
 }
 

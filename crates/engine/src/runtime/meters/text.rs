@@ -167,7 +167,8 @@ fn deliveries(page: &mut Page, board: &Board) {
     let (attempts, failures) = (of(|sink| &sink.attempts), of(|sink| &sink.failures));
     page.metric("tidemill_delivery_attempts_total", "counter", "Attempts to deliver.", attempts);
     page.metric("tidemill_delivery_failures_total", "counter", "Attempts to deliver that failed.", failures);
-    let breakers = delivering().map(|(labels, sink)| (labels, sink.breaker.load(Ordering::Relaxed)));
+    let breakers =
+        delivering().map(|(labels, sink)| (labels, u8::from(sink.breaker.load(Ordering::Relaxed))));
     let help = "1 while a sink's circuit breaker lets only probes through, else 0.";
     page.metric("tidemill_breaker_open", "gauge", help, breakers);
     let help = "How long the deliveries of a sink have failed; 0 if the last one succeeded.";
@@ -231,8 +232,8 @@ mod tests {
         let board = board();
         board.of_sinks[0].took(Duration::from_millis(3), 5);
         board.of_sinks[0].took(Duration::from_secs(70), 1);
-        board.of_sinks[0].delivers.store(true, Ordering::Relaxed);
-        board.of_sinks[0].bytes.store(100, Ordering::Relaxed);
+        board.of_sinks[0].piles_up(2, 100);
+        assert!(!board.of_sinks[0].tried(true, true) && board.of_sinks[0].tried(true, true));
         board.checkpoints.as_ref().expect("some").made(Duration::from_millis(2), 77);
         let text = page(&board);
         let (mut seen, mut current) = (BTreeSet::new(), String::new());
@@ -253,6 +254,8 @@ mod tests {
             format!("tidemill_sink_latency_seconds_bucket{{{labels},le=\"+Inf\"}} 6"),
             format!("tidemill_sink_latency_seconds_count{{{labels}}} 6"),
             format!("tidemill_delivery_backlog_bytes{{{labels}}} 100"),
+            format!("tidemill_delivery_failures_total{{{labels}}} 2"),
+            format!("tidemill_breaker_open{{{labels}}} 1"),
             "tidemill_checkpoint_bytes 77".to_owned(),
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
@@ -266,9 +269,9 @@ mod tests {
         board.of_sinks[0].stands_still();
         assert!(board.obstacles().is_empty() && board.is_held_up(), "not yet");
         board.of_sinks[0].resumes();
-        board.of_sinks[0].breaker.store(1, Ordering::Relaxed);
+        board.of_sinks[0].tried(true, true);
         assert_eq!(board.obstacles(), ["sink 0 (null) is not sent anything: its deliveries fail"]);
-        board.of_sinks[0].breaker.store(0, Ordering::Relaxed);
+        board.of_sinks[0].tried(false, false);
         assert!(board.obstacles().is_empty() && board.is_live());
     }
 }

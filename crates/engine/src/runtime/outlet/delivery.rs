@@ -8,49 +8,54 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use super::door::Door;
+use super::pace::{Pace, PaceRules, Verdict};
 use crate::checkpoint::Fence;
 use crate::error::guard::caught;
 use crate::error::{Error, ErrorKind, Masks, Result};
-use crate::files::backoff::Backoff;
 use crate::files::patient::waited_for;
-use crate::notes::say;
-use crate::sink::{Sink, SinkContext};
-
-/// A sink without an outbox: each batch is delivered at once.
-pub(super) struct Immediate {
-    pub(super) sink: Box<dyn Sink>,
-    pub(super) retry: Retry,
-    /// Whether transient errors are retried.
-    pub(super) waits: bool,
-}
-
-/// When a failed delivery is retried.
-pub(super) struct Retry {
-    label: String,
-    stop: Arc<AtomicBool>,
-    masks: Arc<Masks>,
-}
+use crate::notes::Event;
+use crate::notes::event::in_span;
+use crate::pipeline::OnFailure;
+use crate::resilience::{Permit, pause};
+use crate::sink::SinkContext;
 
 /// Delivers an epoch; may be called again.
 pub(super) type Task = Box<dyn FnMut() -> Result<()> + Send>;
 
-/// The delivery of one sink, in a run with a state folder.
+/// The delivery of one sink.
 pub(super) struct Delivery(Arc<Shared>);
 
-/// The queue of epochs whose checkpoint is durable.
+/// The queue of epochs to deliver: with a state folder, those whose checkpoint is durable.
+#[derive(Clone)]
 pub(super) struct Epochs(Arc<Shared>);
+
+/// How a sink delivers.
+pub(super) struct Terms {
+    /// Which run may deliver, if several could.
+    pub(super) fence: Option<Fence>,
+    pub(super) pace: Pace,
+    /// Of a sink that delivers by epochs.
+    pub(super) backlog: Option<Arc<Backlog>>,
+    /// Whether the caller of [`Epochs::deliver`] waits until the epoch is delivered.
+    pub(super) waits: bool,
+}
 
 struct Shared {
     door: Arc<Door>,
-    fence: Fence,
-    retry: Retry,
-    /// Whether transient errors are retried.
-    retries: bool,
-    /// Whether the caller of [`Epochs::deliver`] waits until the epoch is delivered.
+    fence: Option<Fence>,
+    /// Locked by the thread of the delivery.
+    pace: Mutex<Pace>,
+    rules: PaceRules,
+    backlog: Option<Arc<Backlog>>,
     waits: bool,
+    stop: Arc<AtomicBool>,
+    masks: Arc<Masks>,
+    /// Whether the outbox cannot be read: then the target is not to blame.
+    is_broken: AtomicBool,
     queue: Mutex<Queue>,
     moved: Condvar,
 }
@@ -76,19 +81,18 @@ struct Queue {
 
 impl Delivery {
     /// The delivery of the sink behind `door`. Its thread is started with the first epoch.
-    pub(super) fn new(
-        door: &Arc<Door>,
-        context: &SinkContext,
-        fence: Fence,
-        retries: bool,
-        waits: bool,
-    ) -> Self {
+    pub(super) fn new(door: &Arc<Door>, context: &SinkContext, terms: Terms) -> Self {
+        let Terms { fence, pace, backlog, waits } = terms;
         Self(Arc::new(Shared {
             door: Arc::clone(door),
             fence,
-            retry: Retry::new(door, context),
-            retries,
+            rules: pace.rules(),
+            pace: Mutex::new(pace),
+            backlog,
             waits,
+            stop: Arc::clone(&context.stop),
+            masks: Arc::clone(&context.masks),
+            is_broken: AtomicBool::new(false),
             queue: Mutex::default(),
             moved: Condvar::new(),
         }))
@@ -107,6 +111,16 @@ impl Delivery {
         self.0.queue().failure.take().map_or(Ok(()), Err)
     }
 
+    /// Waits until everything that was queued is delivered, or cannot be.
+    ///
+    /// # Errors
+    /// The error that ended the delivery.
+    pub(super) fn complete(&self) -> Result<()> {
+        let is_busy = |queue: &mut Queue| queue.left > 0 && !queue.has_stopped;
+        drop(self.0.moved.wait_while(self.0.queue(), is_busy));
+        self.check()
+    }
+
     /// The run is paused: what cannot be delivered now is left for the run that resumes. Returns remarks.
     ///
     /// # Errors
@@ -114,7 +128,7 @@ impl Delivery {
     pub(super) fn pause(&self) -> Result<Vec<String>> {
         self.0.queue().is_ending = true;
         self.join()?;
-        Ok(self.backlog_remark().into_iter().chain(self.retry_remark()).collect())
+        Ok(self.backlog_remark().into_iter().chain(self.retry_remarks()).collect())
     }
 
     /// No more epochs will come: waits until all are delivered, and checks that the run still holds its state folder. Returns remarks.
@@ -124,10 +138,14 @@ impl Delivery {
     pub(super) fn finish(&self) -> Result<Vec<String>> {
         self.join()?;
         if let Some(left) = self.backlog_remark() {
-            return Err(Error::new(ErrorKind::Interrupted, left).with_help("the same command delivers it"));
+            let error = Error::new(ErrorKind::Interrupted, left);
+            return Err(match self.0.fence {
+                Some(_) => error.with_help("the same command delivers it"),
+                None => error.with_help("with --state, it would be kept, and delivered by the next run"),
+            });
         }
-        self.0.fence.check()?;
-        Ok(self.retry_remark().into_iter().collect())
+        self.0.fence.iter().try_for_each(Fence::check)?;
+        Ok(self.retry_remarks())
     }
 
     fn join(&self) -> Result<()> {
@@ -144,22 +162,25 @@ impl Delivery {
 
     /// A remark about epochs not delivered yet.
     fn backlog_remark(&self) -> Option<String> {
+        let (what, fate) = match self.0.fence {
+            Some(_) => ("checkpoint", "not delivered yet: they are kept in the state folder"),
+            None => ("batch", "not delivered"),
+        };
+        let plural = if what == "batch" { "batches" } else { "checkpoints" };
         match self.0.queue().left {
             0 => None,
-            1 => Some(
-                "the rows of one checkpoint are not delivered yet: they are kept in the state folder".into(),
-            ),
-            left => Some(format!(
-                "the rows of {left} checkpoints are not delivered yet: they are kept in the state folder"
-            )),
+            1 => Some(format!("the rows of one {what} are {fate}")),
+            left => Some(format!("the rows of {left} {plural} are {fate}")),
         }
     }
 
-    /// A remark about failed attempts.
-    fn retry_remark(&self) -> Option<String> {
+    /// Remarks about failed attempts, and what was dropped.
+    fn retry_remarks(&self) -> Vec<String> {
         let failures = self.0.queue().failures;
         let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
-        (failures > 0).then(|| format!("delivery failed {times} and was retried"))
+        let retried = (failures > 0).then(|| format!("delivery failed {times} and was retried"));
+        let dropped = self.0.backlog.iter().flat_map(|backlog| backlog.remarks());
+        retried.into_iter().chain(dropped).collect()
     }
 }
 
@@ -172,18 +193,26 @@ impl Drop for Delivery {
 }
 
 impl Epochs {
-    /// Queues an epoch whose checkpoint is durable.
+    /// The outbox cannot be read.
+    pub(super) fn breaks(&self) {
+        self.0.is_broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Queues an epoch: with a state folder, one whose checkpoint is durable.
     pub(super) fn deliver(&self, task: Task) {
         let mut queue = self.0.queue();
         queue.left += 1;
-        queue.tasks.push_back(task);
+        if !queue.has_stopped {
+            queue.tasks.push_back(task);
+        }
         if queue.thread.is_none() && !queue.has_stopped {
             queue.start(&self.0);
         }
         self.0.moved.notify_all();
+        drop(queue);
         if self.0.waits {
             let is_busy = |queue: &mut Queue| queue.left > 0 && !queue.has_stopped;
-            drop(self.0.moved.wait_while(queue, is_busy));
+            drop(self.0.moved.wait_while(self.0.queue(), is_busy));
         }
     }
 }
@@ -192,7 +221,7 @@ impl Queue {
     fn start(&mut self, shared: &Arc<Shared>) {
         let its = Arc::clone(shared);
         let thread = std::thread::Builder::new().name(format!("deliver {}", shared.door.at));
-        match thread.spawn(move || its.run()) {
+        match thread.spawn(in_span(move || its.run())) {
             Ok(thread) => self.thread = Some(thread),
             Err(error) => {
                 self.stop(Some(Error::internal(format!("cannot start the delivery thread: {error}"))))
@@ -203,12 +232,16 @@ impl Queue {
     /// Ends the delivery; `failure` is reported by [`Delivery::check`].
     fn stop(&mut self, failure: Option<Error>) {
         (self.failure, self.has_stopped) = (failure, true);
+        // They hold what they are queued in.
+        self.tasks.clear();
     }
 }
 
-/// The result of an attempt.
+/// The result of all attempts at an epoch.
 enum Tried {
     Delivered,
+    /// The target has refused it, and it is dropped.
+    Dropped(Error),
     /// The epoch is left for the next run.
     Left,
 }
@@ -218,9 +251,14 @@ impl Shared {
     fn run(&self) {
         while let Some(mut task) = self.next() {
             let tried = caught("a delivery", || self.deliver(&mut task));
+            if let (Ok(Tried::Dropped(error)), Some(backlog)) = (&tried, &self.backlog) {
+                backlog.refused(error);
+                let what = format!("{}: an epoch is dropped: {error}", self.door.label);
+                self.say(Event::debug("delivery_dropped").caused_by(error), &what);
+            }
             let mut queue = self.queue();
             match tried {
-                Ok(Tried::Delivered) => queue.left -= 1,
+                Ok(Tried::Delivered | Tried::Dropped(_)) => queue.left -= 1,
                 Ok(Tried::Left) => queue.stop(None),
                 Err(error) => queue.stop(Some(error)),
             }
@@ -228,6 +266,7 @@ impl Shared {
             drop(queue);
             self.moved.notify_all();
             if has_stopped {
+                self.backlog.iter().for_each(|backlog| backlog.abandon());
                 return;
             }
         }
@@ -240,75 +279,112 @@ impl Shared {
         queue.unwrap_or_else(PoisonError::into_inner).tasks.pop_front()
     }
 
-    /// Delivers an epoch, with retries.
+    /// Delivers an epoch, with as many attempts as that takes. Notes the first failure, and the success after it.
     fn deliver(&self, task: &mut Task) -> Result<Tried> {
-        let may_retry = || {
-            let mut queue = self.queue();
-            queue.failures += u64::from(self.retries);
-            self.retries && !queue.is_ending
-        };
-        let delivered = self.retry.until_it_succeeds(may_retry, || {
-            // A run that was replaced must not deliver.
-            self.fence.check()?;
-            self.door.named(&mut *task)
-        });
-        match delivered {
-            Ok(()) => Ok(Tried::Delivered),
-            Err(error) if error.is_transient() && self.retries => Ok(Tried::Left),
-            Err(error) => Err(error),
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begun, mut last) = (Instant::now(), None::<Error>);
+        loop {
+            let Some(permit) = self.permit(&mut pace) else { return self.give_up(last) };
+            let error = match self.attempt(task) {
+                Ok(()) => {
+                    pace.succeeded(permit);
+                    self.show_attempt(false, pace.is_down());
+                    break;
+                }
+                Err(error) if self.is_broken.load(Ordering::Relaxed) => return Err(error),
+                Err(error) => error,
+            };
+            let is_first = last.is_none();
+            let (verdict, error) = pace.failed(permit, error);
+            self.show_attempt(true, pace.is_down());
+            let delay = match verdict {
+                Verdict::Again(delay) => delay,
+                Verdict::End => return Err(error),
+                Verdict::Drop if self.may_wait(false) => return Ok(Tried::Dropped(error)),
+                Verdict::Drop => return self.give_up(Some(error)),
+            };
+            self.queue().failures += 1;
+            if is_first && self.may_wait(pace.is_down()) {
+                let what = format!("{error}: retrying until delivery succeeds");
+                self.say(Event::warn("delivery_failed").caused_by(&error), &what);
+            }
+            last = Some(error);
+            if !pause(delay, || self.may_wait(pace.is_down())) {
+                return self.give_up(last);
+            }
         }
+        if last.is_some() {
+            let waited = begun.elapsed();
+            let what = format!("{}: delivery succeeded after {}", self.door.label, waited_for(waited));
+            self.say(Event::info("delivery_recovered").seconds(waited.as_secs_f64()), &what);
+        }
+        Ok(Tried::Delivered)
+    }
+
+    fn attempt(&self, task: &mut Task) -> Result<()> {
+        // A run that was replaced must not deliver.
+        if let Some(Err(error)) = self.fence.as_ref().map(Fence::check) {
+            self.is_broken.store(!error.is_transient(), Ordering::Relaxed);
+            return Err(error);
+        }
+        self.door.named(&mut *task)
+    }
+
+    /// Waits for the permission for an attempt; `None` if it is not worth waiting for.
+    fn permit(&self, pace: &mut Pace) -> Option<Permit> {
+        loop {
+            match pace.permit() {
+                Ok(permit) => return Some(permit),
+                Err(wait) => {
+                    let is_down = pace.is_down();
+                    if !pause(wait.max(Duration::from_millis(1)), || self.may_wait(is_down)) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether an epoch that cannot be delivered now may wait.
+    fn may_wait(&self, is_down: bool) -> bool {
+        let queue = self.queue();
+        let ends = self.rules.ends && is_down && queue.is_closed;
+        !queue.is_ending && !ends && !self.stop.load(Ordering::Relaxed)
+    }
+
+    /// An epoch cannot be delivered now, and does not wait: it is left for the next run if there is one, or dropped if it may be; else the run fails.
+    fn give_up(&self, last: Option<Error>) -> Result<Tried> {
+        let is_ending = self.queue().is_ending || self.stop.load(Ordering::Relaxed);
+        let down = || Error::unavailable(format!("{}: its target is down", self.door.label));
+        match self.rules.refused {
+            OnFailure::Drop if self.fence.is_none() || !is_ending => {
+                Ok(Tried::Dropped(last.unwrap_or_else(down)))
+            }
+            _ if is_ending => Ok(Tried::Left),
+            _ => Err(last.unwrap_or_else(down)),
+        }
+    }
+
+    /// An attempt was made: other threads see it, and an event says when the circuit breaker opens or closes.
+    fn show_attempt(&self, has_failed: bool, is_open: bool) {
+        let label = &self.door.label;
+        match (self.door.meters.tried(has_failed, is_open), is_open) {
+            (false, true) => self.say(
+                Event::warn("breaker_opened"),
+                &format!("{label}: its target is down: only probes are sent until one succeeds"),
+            ),
+            (true, false) => {
+                self.say(Event::info("breaker_closed"), &format!("{label}: its target is there again"));
+            }
+            _ => {}
+        }
+    }
+
+    fn say(&self, event: Event<'_>, what: &str) {
+        event.part(&self.door.label).say(&self.masks, what);
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Immediate {
-    /// Delivers one batch.
-    pub(super) fn deliver(&mut self, epoch: u64, bytes: &[u8]) -> Result<()> {
-        let Self { sink, retry, waits } = self;
-        retry.until_it_succeeds(|| *waits, || sink.deliver(epoch, &mut std::iter::once(Ok(bytes.to_vec()))))
-    }
-}
-
-impl Retry {
-    pub(super) fn new(door: &Door, context: &SinkContext) -> Self {
-        let (stop, masks) = (Arc::clone(&context.stop), Arc::clone(&context.masks));
-        Self { label: door.label.clone(), stop, masks }
-    }
-
-    /// Calls `act` until it succeeds. Retries only after transient errors, while `may_retry` and until the run is to stop. Notes the first
-    /// failure and the success after it.
-    fn until_it_succeeds(
-        &self,
-        may_retry: impl Fn() -> bool,
-        mut act: impl FnMut() -> Result<()>,
-    ) -> Result<()> {
-        let (mut backoff, begun) = (Backoff::default(), Instant::now());
-        loop {
-            let error = match act() {
-                Ok(()) => break,
-                Err(error) => error,
-            };
-            if !error.is_transient() || !may_retry() {
-                return Err(error);
-            }
-            if backoff.is_first() {
-                self.say(&format!("{error}: retrying until delivery succeeds"));
-            }
-            if !backoff.wait(|| !self.stop.load(Ordering::Relaxed)) {
-                return Err(error);
-            }
-        }
-        if !backoff.is_first() {
-            let waited = waited_for(begun.elapsed());
-            self.say(&format!("{}: delivery succeeded after {waited}", self.label));
-        }
-        Ok(())
-    }
-
-    fn say(&self, what: &str) {
-        say(&self.masks.hide(what));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::backlog::Backlog;
 use super::delivery::{Delivery, Task};
 use super::door::Door;
 use super::message::Message;
@@ -21,8 +22,10 @@ use crate::sink::{Job, Sink};
 pub(super) struct Outlet {
     pub(super) door: Arc<Door>,
     pub(super) sink: Box<dyn Sink>,
-    /// Delivers its epochs, in a run with a state folder.
+    /// Delivers its epochs, in a run with a state folder, or if it delivers anyway.
     pub(super) delivery: Option<Delivery>,
+    /// What waits to be delivered, if it delivers by epochs.
+    pub(super) backlog: Option<Arc<Backlog>>,
     /// The rows not delivered yet, if it has an outbox.
     pub(super) outbox: Option<RowReader>,
     /// For the one-thread loop.
@@ -54,6 +57,7 @@ impl Outlet {
         match message {
             Message::Batch { ready, sensors, arrived } => {
                 let ReadyBatch { input, output, content } = ready;
+                self.backlog.iter().for_each(|backlog| backlog.gets(output));
                 let job = self.timed(|sink| match content {
                     Content::Block(block, _) => sink.accept(block),
                     Content::Records(batch) => {
@@ -87,6 +91,11 @@ impl Outlet {
 
     /// Writes records on the caller's thread.
     pub(super) fn write(&mut self, batch: &Batch, sensors: &Sensors) -> Result<()> {
+        if let Some(backlog) = &self.backlog {
+            backlog.wait_for_room(|| true);
+            backlog.gets(batch.len() as u64);
+            self.check()?;
+        }
         self.timed(|sink| sink.write(batch, sensors))
     }
 
@@ -105,6 +114,7 @@ impl Outlet {
         let mut saved = self.timed(|sink| sink.save(epoch))?;
         let deliver = saved.as_mut().and_then(|saved| saved.deliver.take());
         let release = deliver.map(|task| self.release(task)).transpose()?;
+        self.count_dropped();
         Ok(SinkCut { saved, release, ledger: self.entry.ledger })
     }
 
@@ -126,6 +136,7 @@ impl Outlet {
     /// Waits until everything is delivered, and makes the rest of the output visible. Returns remarks.
     pub(super) fn commit(&mut self) -> Result<Vec<String>> {
         let mut remarks = self.delivery.as_ref().map_or_else(|| Ok(Vec::new()), Delivery::finish)?;
+        self.count_all_dropped();
         remarks.extend(self.timed(|sink| sink.commit())?);
         Ok(remarks)
     }
@@ -146,8 +157,26 @@ impl Outlet {
         let ledger = &mut self.entry.ledger;
         ledger.input += input;
         ledger.output += output;
-        ledger.filtered = ledger.input - ledger.output;
+        ledger.filtered = ledger.input - ledger.output - ledger.dropped;
         self.door.meters.count(ledger);
+    }
+
+    /// Counts what was dropped up to the last checkpoint.
+    fn count_dropped(&mut self) {
+        let dropped = self.backlog.as_ref().map_or(0, |backlog| backlog.take_settled());
+        let ledger = &mut self.entry.ledger;
+        // Of epochs that an earlier version has kept, the rows are not known.
+        let dropped = dropped.min(ledger.output);
+        (ledger.output, ledger.dropped) = (ledger.output - dropped, ledger.dropped + dropped);
+        self.door.meters.count(ledger);
+    }
+
+    /// Counts all that was dropped: no checkpoint follows.
+    pub(super) fn count_all_dropped(&mut self) {
+        if let Some(backlog) = &self.backlog {
+            let _done = backlog.settle();
+        }
+        self.count_dropped();
     }
 
     /// Passes what was written to the operating system, for readers of live output.

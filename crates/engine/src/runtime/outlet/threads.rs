@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 
+use super::backlog::Backlog;
 use super::failures::Failures;
 use super::message::Message;
 use super::open::Outlet;
@@ -114,11 +115,12 @@ impl Threads {
             let (taken, watch) = (Arc::<AtomicU64>::default(), Watch::new(&outlet.door, masks));
             let shown = outlet.door.meters.queued();
             let name = format!("sink {}", outlet.door.at);
-            let has_delivery = outlet.delivery.is_some();
+            let (has_delivery, backlog) = (outlet.delivery.is_some(), outlet.backlog.clone());
             let outlet = Arc::new(Mutex::new(outlet));
             let at_work = SinkThread {
                 outlet: Arc::clone(&outlet),
                 has_delivery,
+                backlog,
                 taken: Arc::clone(&taken),
                 failures: Arc::clone(&threads.failures),
                 offer: offer.clone(),
@@ -254,6 +256,7 @@ impl Drop for Threads {
 struct SinkThread {
     outlet: Arc<Mutex<Outlet>>,
     has_delivery: bool,
+    backlog: Option<Arc<Backlog>>,
     taken: Arc<AtomicU64>,
     failures: Arc<Failures>,
     offer: Sender<PartJob>,
@@ -270,8 +273,13 @@ impl SinkThread {
             if !self.failures.is_wanted(sequence) {
                 continue;
             }
-            if matches!(message, Message::Cut { .. }) {
-                self.run_remaining_jobs();
+            match (&message, &self.backlog) {
+                (Message::Cut { .. }, _) => self.run_remaining_jobs(),
+                // Not in the sink, which others may look at meanwhile.
+                (Message::Batch { .. }, Some(backlog)) => {
+                    backlog.wait_for_room(|| self.failures.is_wanted(sequence))
+                }
+                _ => {}
             }
             // A panic outside of the guards around the sink.
             let taken = caught("a sink's thread", || {

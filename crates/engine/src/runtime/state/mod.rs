@@ -188,6 +188,11 @@ impl State {
         self.options.waits
     }
 
+    /// Whether the run only delivers what earlier ones had not.
+    pub(crate) fn delivers(&self) -> bool {
+        self.options.delivers
+    }
+
     /// Starts the checkpoint thread.
     pub(crate) fn begin(&mut self) -> Result<()> {
         self.checkpointer.start()

@@ -17,6 +17,8 @@ pub struct StateOptions {
     pub accept_changes: bool,
     /// Whether the run ends at its checkpoint: it reads nothing more, and publishes its output.
     pub finishes: bool,
+    /// Whether the run only delivers what earlier ones had not: it reads nothing, and goes on no further.
+    pub delivers: bool,
     /// Whether another run that uses the folder is killed, and this one resumes in its place.
     pub takes_over: bool,
     /// Whether the run waits until each checkpoint is durable and its epoch is delivered. Otherwise it continues, and starts no other checkpoint meanwhile.
@@ -33,6 +35,7 @@ impl StateOptions {
             every: Duration::from_secs(1),
             accept_changes: false,
             finishes: false,
+            delivers: false,
             takes_over: false,
             waits: false,
             files: Arc::new(Disk),

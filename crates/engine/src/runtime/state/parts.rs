@@ -48,9 +48,16 @@ pub(super) fn parts(pipeline: &Pipeline, key: &Key, loaded: &[Option<Loaded>]) -
 /// The kinds of parts, whose names begin with these words.
 const KINDS: [&str; 3] = ["source", "stage", "sink"];
 
-/// The parts that are a `source`, a `stage` or a `sink`.
+/// The options of sinks that say what happens when something fails: they may change from run to run, for example to go on after a failure.
+const OF_FAILURES: [&str; 5] = ["on_failure", "delivery", "retry", "breaker", "outbox"];
+
+/// The parts that are a `source`, a `stage` or a `sink`, without what may change from run to run.
 pub(super) fn of_kind(parts: &[PartSpec], kind: &str) -> Vec<PartSpec> {
-    parts.iter().filter(|part| part.place.starts_with(kind)).cloned().collect()
+    let parts = parts.iter().filter(|part| part.place.starts_with(kind)).cloned();
+    match kind {
+        "sink" => parts.map(|part| without(part, |option| OF_FAILURES.contains(&option))).collect(),
+        _ => parts.collect(),
+    }
 }
 
 /// The same, without the options that `pipeline` can reload: a part keeps its state whatever they are.
@@ -66,8 +73,13 @@ fn without_reloads(part: PartSpec, kind: &str, pipeline: &Pipeline) -> PartSpec 
     let reloads = |option: &str| {
         stage.is_some_and(|stage| stage.reloads(option)) || sink.is_some_and(|sink| sink.reloads(option))
     };
+    without(part, reloads)
+}
+
+/// A part without the options for which `is_out` returns true.
+fn without(part: PartSpec, is_out: impl Fn(&str) -> bool) -> PartSpec {
     let Ok(mut options) = serde_json::from_str::<serde_json::Map<_, _>>(&part.options) else { return part };
-    options.retain(|option, _| !reloads(option));
+    options.retain(|option, _| !is_out(option));
     PartSpec { options: serde_json::Value::Object(options).to_string(), ..part }
 }
 

@@ -70,7 +70,7 @@ impl State {
         let damaged = found.damaged.iter();
         self.remarks.extend(damaged.map(|(path, why)| format!("{} was skipped: {why}", path.display())));
         let Some((manifest, path)) = found.manifest else {
-            return match self.options.finishes {
+            return match self.options.finishes || self.options.delivers {
                 true => Err(self.nothing_to_finish()),
                 false => Ok(()),
             };
@@ -100,7 +100,7 @@ impl State {
 
     fn nothing_to_finish(&self) -> Error {
         let folder = self.options.folder.display();
-        Error::config(format!("{folder} has no checkpoint: there is nothing to finish"))
+        Error::config(format!("{folder} has no checkpoint: there is nothing to finish or deliver"))
             .with_help("name the folder that was given to the run as --state")
     }
 
@@ -129,7 +129,7 @@ impl State {
         let Some((found, resume)) = self.found.as_ref().zip(self.resume.as_ref()) else { return Vec::new() };
         let is_same = matches(&of_kind(&found.pipeline, "source"), &of_kind(&self.pipeline, "source"));
         // A run whose output is complete reads nothing more.
-        let finishes = self.options.finishes || found.ending != Ending::Running;
+        let finishes = self.options.finishes || self.options.delivers || found.ending != Ending::Running;
         let known = |(place, same): (&Option<Vec<u8>>, Option<usize>)| {
             let place = place.as_deref().filter(|_| same.is_some())?.into();
             Some(Resumption { place, finishes })

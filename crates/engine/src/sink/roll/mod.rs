@@ -110,7 +110,7 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 /// Parses a size, such as `256MiB`, to bytes.
-fn parse_size(text: &str) -> std::result::Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let fail = |why: &str| {
         format!(
             "`{text}` is not a size: {why}; write `256MiB` or `1GB`, with one of the units B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"
