@@ -245,7 +245,7 @@ impl SourceSpec for Mqtt {
             inbox: Arc::new(Inbox::default()),
             link: None,
             arrived: Vec::new().into_iter(),
-            is_closed: false,
+            closed: None,
             counts: Counts::default(),
         };
         Ok(Box::new(MessageSource::new(receiver, lines)))

@@ -38,7 +38,8 @@ pub(super) struct Receiver {
     pub(super) link: Option<Link>,
     /// Taken from the inbox, and not read yet.
     pub(super) arrived: std::vec::IntoIter<Arrived>,
-    pub(super) is_closed: bool,
+    /// How long to wait for messages once the run stops: not at all if they come again, or else until the connection has ended.
+    pub(super) closed: Option<Duration>,
     pub(super) counts: Counts,
 }
 
@@ -65,10 +66,8 @@ impl Subscription for Receiver {
 
     fn receive(&mut self, lines: &mut Lines, wait: Duration) -> Result<Received> {
         if self.arrived.as_slice().is_empty() {
-            // At the end, what the client has acknowledged is still to come.
-            let wait = if self.is_closed { FAREWELL } else { wait };
-            self.arrived = self.inbox.take(wait)?.into_iter();
-            if self.arrived.as_slice().is_empty() && !self.is_closed {
+            self.arrived = self.inbox.take(self.closed.unwrap_or(wait))?.into_iter();
+            if self.arrived.as_slice().is_empty() && self.closed.is_none() {
                 self.stalled();
             }
         }
@@ -110,10 +109,13 @@ impl Subscription for Receiver {
             // What was not read comes again. The connection stays: the last checkpoint is still to come.
             self.inbox.close();
             self.arrived = Vec::new().into_iter();
-        } else if let Some(link) = &self.link {
+            self.closed = Some(Duration::ZERO);
+            return Ok(());
+        }
+        if let Some(link) = &self.link {
             link.send(Command::Close);
         }
-        self.is_closed = true;
+        self.closed = Some(FAREWELL);
         Ok(())
     }
 
