@@ -52,7 +52,7 @@ fn prepare(folder: &Path, more: &str) {
     std::fs::write(folder.join("in.csv"), format!("t,s,v,n\n{lines}")).expect("written");
     let pipeline = format!(
         "[source]\ntype = 'csv'\npath = 'in.csv'\ntime = 't'\nsensor = 's'\ntypes = {{ n = 'u64' }}\n{more}\
-         [[sink]]\ntype = 'sqlite'\npath = 'out.db'\ntable = 'readings'\n"
+         [[sink]]\ntype = 'own_sqlite'\npath = 'out.db'\ntable = 'readings'\n"
     );
     std::fs::write(folder.join("p.toml"), pipeline).expect("written");
 }
@@ -87,7 +87,7 @@ fn what_waits_is_shown_and_checked_and_delivered_without_the_input() {
         until_it_waits(folder);
 
         let shown = said(&run(folder, &["outbox", "inspect", "state"]));
-        assert!(shown.contains("sink 0 (sqlite)") && shown.contains("5,000"), "{shown}");
+        assert!(shown.contains("sink 0 (own_sqlite)") && shown.contains("5,000"), "{shown}");
         let verified = run(folder, &["outbox", "verify", "state"]);
         assert!(verified.status.success() && said(&verified).contains("intact"), "{}", said(&verified));
 
