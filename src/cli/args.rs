@@ -49,6 +49,8 @@ pub(super) enum Verb {
     /// Show, check or deliver what sinks have not delivered (`run --state`)
     #[command(subcommand)]
     Outbox(OutboxVerb),
+    /// Send repaired dead letters through a pipeline again
+    Retry(RetryArgs),
     /// Measure this machine's limits for a pipeline's input, and how close the pipeline comes
     Roofline(RooflineArgs),
     /// Print the completion script for a shell
@@ -245,6 +247,19 @@ pub(super) struct FitArgs {
     /// The stage whose constants to save, counted from 0, if several are fitted
     #[arg(long, value_name = "N")]
     pub(super) stage: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RetryArgs {
+    /// The dead letters, whose `raw` was repaired where possible: JSON Lines, as the sink `dead_letter` writes them
+    pub(super) rejects: PathBuf,
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
+    /// Where those go that are rejected again; by default, beside the first ones: `rejects.rest.jsonl`
+    #[arg(long, value_name = "FILE")]
+    pub(super) rest: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,6 +27,7 @@ mod record;
 mod reference;
 mod reload;
 mod replay;
+mod retry;
 mod roofline;
 mod run;
 mod schema;
@@ -80,6 +81,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::State(verb) => state::state(&verb),
         Verb::Health(args) => observe::health(&args),
         Verb::Outbox(verb) => outbox::outbox(&verb),
+        Verb::Retry(args) => retry::retry(&args),
         Verb::Roofline(args) => roofline::roofline(&args),
         Verb::Generate(args) => generate::generate(&args),
         Verb::Completions { shell } => completions::completions(shell),

@@ -136,6 +136,24 @@ impl Job {
         Run::start(command)
     }
 
+    /// Starts `run` as [`Job::start`] does, with these variables of the environment.
+    #[must_use]
+    pub fn start_in(&self, variables: &[(&str, &str)], options: &[&str]) -> Run {
+        let mut command = self.tidemill();
+        command.args([
+            "run",
+            "pipeline.toml",
+            "--progress",
+            "never",
+            "--state",
+            "state",
+            "--checkpoint-every",
+            "50ms",
+        ]);
+        command.args(options).envs(variables.iter().copied());
+        Run::start(command)
+    }
+
     /// The report of the last run that has ended.
     ///
     /// # Panics

@@ -9,6 +9,8 @@ use tidemill_kafka as _;
 use tidemill_mail as _;
 #[cfg(feature = "mqtt")]
 use tidemill_mqtt as _;
+#[cfg(feature = "nats")]
+use tidemill_nats as _;
 #[cfg(feature = "postgres")]
 use tidemill_postgres as _;
 #[cfg(feature = "sqlite")]

@@ -11,7 +11,7 @@ fn a_job_runs_to_its_end_and_reports() {
     job.write("in.csv", "t,s,v\n2026-01-01T00:00:00Z,a,1.5\n");
     let said = job.start().wait().success();
     assert!(said.contains("exactly once"), "{said}");
-    assert_eq!(job.report()["records_in"], 1, "{}", job.report());
+    assert_eq!(job.report()["report"]["source"]["input"], 1, "{}", job.report());
     assert_eq!(job.read("out.csv").lines().count(), 2);
 }
 
@@ -23,7 +23,10 @@ fn a_job_that_follows_a_file_is_stopped_and_killed() {
     run.wait_for("exactly once");
     assert!(run.memory() > 0);
     assert_eq!(run.kill().status.code(), None);
-    job.start().stop().success();
+    let run = job.start();
+    // From then on it is not killed by the signal.
+    run.wait_for("exactly once");
+    run.stop().success();
 }
 
 #[test]
@@ -45,6 +48,9 @@ fn the_command_has_every_connector() {
         ("kafka", cfg!(feature = "kafka")),
         ("mail", cfg!(feature = "mail")),
         ("mqtt", cfg!(feature = "mqtt")),
+        ("nats", cfg!(feature = "nats")),
+        ("postgres", cfg!(feature = "postgres")),
+        ("sqlite", cfg!(feature = "sqlite")),
     ];
     for (name, _) in all.into_iter().filter(|(_, is_linked)| *is_linked) {
         assert!(reference.contains(&format!("`{name}`")), "{name} is not linked");

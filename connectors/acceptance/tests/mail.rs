@@ -88,7 +88,8 @@ fn what_may_pass_is_tried_again_and_what_will_not_ends_the_run() {
     server.answer("RCPT", "450 4.2.1 later");
     let port = server.port();
     let job_of = |options: &str| job(port, &format!("security = 'none'\n{options}"));
-    let run = job_of("").start();
+    let retried = job_of("");
+    let run = retried.start();
     run.wait_for("later");
     server.answer("RCPT", "");
     run.wait().success();
@@ -102,7 +103,8 @@ fn what_may_pass_is_tried_again_and_what_will_not_ends_the_run() {
     assert!(said.contains("check `user` and `password`") && !said.contains("planted-4711"), "{said}");
     server.answer("AUTH", "");
     server.kill();
-    let run = job_of("").start();
+    let retried = job_of("");
+    let run = retried.start();
     run.wait_for("retrying");
     server.restart();
     run.wait().success();

@@ -5,6 +5,8 @@
 //! | `TIDEMILL_KILLS` | how often the run and the broker are killed; 5 each if not given |
 //! | `TIDEMILL_SEED` | replays the delays of an earlier test; the moment of a kill depends on the machine too |
 
+#![cfg(feature = "mqtt")]
+
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
@@ -13,6 +15,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tidemill_acceptance::proxy::{Fault, Proxy};
 use tidemill_acceptance::server::MosquittoOptions;
 use tidemill_acceptance::{Job, Mosquitto};
 
@@ -446,6 +449,57 @@ fn kills_of_the_run_and_of_the_broker_lose_nothing() {
     let repeats: u64 = numbers().values().map(|count| count - 1).sum();
     println!("{killed} kills, {repeats} repeats");
     assert!(numbers().into_keys().eq(0..MESSAGES), "each number at least once");
+}
+
+/// Adds the numbers that are kept for the client `id` to `numbers`, until all of these are there.
+fn collect(mosquitto: &Mosquitto, id: &str, topic: &str, numbers: &mut BTreeSet<usize>, all: usize) {
+    let begun = Instant::now();
+    while numbers.len() < all {
+        assert!(begun.elapsed() < LIMIT, "{} of {all}", numbers.len());
+        let arguments = ["-V", "5", "-x", "3600", "-i", id, "-c", "-q", "1", "-t", topic, "-W", "1"];
+        let output = client("mosquitto_sub", mosquitto, &arguments).output().expect("it runs");
+        numbers.extend(
+            String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse::<usize>().ok()),
+        );
+    }
+}
+
+#[test]
+fn faults_between_the_run_and_the_broker_lose_nothing() {
+    let long = Duration::from_secs(3);
+    for (fault, lasts) in [
+        (Fault::Latency(Duration::from_millis(20)), Duration::from_millis(500)),
+        (Fault::Slice(7), Duration::from_millis(500)),
+        (Fault::Reset, Duration::from_millis(500)),
+        (Fault::BlackHole, long),
+        (Fault::HalfOpen, long),
+    ] {
+        let mosquitto = Mosquitto::start();
+        let proxy = Proxy::start(mosquitto.port());
+        keep(&mosquitto, "in", "plant/+");
+        keep(&mosquitto, "out", "out");
+        publish(&mosquitto, "plant/t1", "0");
+        let both = "keep_alive = '1s'\nconnect_timeout = '1s'\npayload = 'number'";
+        let pipeline = echo(
+            &mosquitto,
+            &format!("topic = 'plant/{{sensor}}'\n{both}"),
+            &format!("topic = 'out'\n{both}"),
+        );
+        let job = Job::new(&pipeline.replace(&mosquitto.address(), &proxy.address()));
+        let run = job.start();
+        let mut numbers = BTreeSet::new();
+        collect(&mosquitto, "out", "out", &mut numbers, 1);
+        proxy.set(fault);
+        let lines: String = (1..300).map(|at| format!("{at}\n")).collect();
+        publish_lines(&mosquitto, "plant/t1", &lines);
+        std::thread::sleep(lasts);
+        proxy.set(Fault::None);
+        collect(&mosquitto, "out", "out", &mut numbers, 300);
+        let said = run.stop().success();
+        let is_lost = said.contains("was lost");
+        let expected = !matches!(fault, Fault::Latency(_) | Fault::Slice(_));
+        assert_eq!(is_lost, expected, "{fault:?}: {said}");
+    }
 }
 
 /// A client of a broker that ends with this test.

@@ -5,11 +5,14 @@
 //! | `TIDEMILL_KILLS` | how often the run and the server are killed; 5 each if not given |
 //! | `TIDEMILL_SEED` | replays the delays of an earlier test; the moment of a kill depends on the machine too |
 
+#![cfg(feature = "nats")]
+
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use tidemill_acceptance::proxy::{Fault, Proxy};
 use tidemill_acceptance::server::{NatsClient, NatsOptions};
 use tidemill_acceptance::{Job, Nats};
 
@@ -242,6 +245,27 @@ fn doctor_looks_at_streams() {
         said.contains("0 messages of plant.>") && said.contains("the stream \"OUT\" takes out.all"),
         "{said}"
     );
+}
+
+#[test]
+fn faults_between_the_run_and_the_server_lose_and_repeat_nothing() {
+    for fault in [Fault::Latency(Duration::from_millis(20)), Fault::Slice(7), Fault::Reset] {
+        let (server, mut client) = server();
+        let proxy = Proxy::start(server.port());
+        publish(&mut client, "plant.t1", 0..1);
+        let text = pipeline(&server, "").replace(&server.address(), &proxy.address());
+        let job = Job::new(&text);
+        let run = job.start();
+        wait_for_messages(&server, "OUT", 1);
+        proxy.set(fault);
+        publish(&mut client, "plant.t1", 1..2000);
+        std::thread::sleep(Duration::from_millis(500));
+        proxy.set(Fault::None);
+        wait_for_messages(&server, "OUT", 2000);
+        run.stop().success();
+        assert!(finished(&job).into_iter().eq(0..2000), "{fault:?}: each number once, in order");
+        assert_eq!(messages(&server, "OUT"), 2000);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]

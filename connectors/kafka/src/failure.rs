@@ -9,6 +9,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tidemill_engine::error::Error;
 
+/// Events that librdkafka may hold back: it gives one at a time.
+const EVENTS: usize = 64;
+
+/// Calls `poll`, which handles one event without waiting, until what librdkafka has to say is said.
+pub(crate) fn listen(mut poll: impl FnMut()) {
+    (0..EVENTS).for_each(|_| poll());
+}
+
 /// The last words of librdkafka about a connection: an error code alone does not say why.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
@@ -36,6 +44,11 @@ impl Words {
 
     fn last(&self) -> Option<Said> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the brokers do not want this client.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.last().is_some_and(|said| is_refusal(&said))
     }
 
     /// The brokers answer: what was said before does not matter any more.
@@ -125,7 +138,6 @@ pub(crate) fn passes(code: RDKafkaErrorCode) -> bool {
         code,
         Code::InvalidArgument
             | Code::InvalidRequest
-            | Code::InvalidRecord
             | Code::InvalidTopic
             | Code::UnsupportedFeature
             | Code::UnsupportedVersion
@@ -148,8 +160,8 @@ fn help(code: RDKafkaErrorCode) -> Option<&'static str> {
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => {
             "raise `max.message.bytes` of the topic, and `message.max.bytes` in `properties`"
         }
-        Code::InvalidTimestamp => {
-            "the topic refuses times far from now (`message.timestamp.after.max.ms`): raise that, or set `timestamp = \"delivery\"`"
+        Code::InvalidTimestamp | Code::InvalidRecord => {
+            "the topic refuses such messages: of times far from now, unless `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms` permit them, or with `timestamp = \"delivery\"`; without a key, if it is compacted"
         }
         Code::InvalidTransactionTimeout => "lower `transaction.timeout.ms` in `properties`",
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {

@@ -5,12 +5,16 @@
 mod connection;
 mod failure;
 mod patience;
+mod probe;
 mod sink;
 mod source;
+mod topic;
 
 pub use connection::{Connection, Mechanism, Sasl};
+/// The client library, for programs that use it beside the components.
+pub use rdkafka;
 pub use sink::{Compression, Content, Kafka as KafkaSink, Messages, Stamp};
-pub use source::{Gaps, Isolation, Kafka as KafkaSource, Start, Topics};
+pub use source::{Gaps, Isolation, Kafka as KafkaSource, RegistryOptions, Start, Topics};
 
 /// The combined parameters of several groups of options.
 fn merged(groups: impl IntoIterator<Item = serde_json::Result<serde_json::Value>>) -> serde_json::Value {

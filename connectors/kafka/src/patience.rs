@@ -9,6 +9,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 /// One step.
 const STEP: Duration = Duration::from_millis(500);
 
+/// Between two answers that say "not yet".
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How long to wait once the run is to stop.
 const STOPPING: Duration = Duration::from_secs(4);
 
@@ -29,6 +32,7 @@ impl Patience {
         loop {
             match act(STEP) {
                 Err(error) if is_timeout(&error) && wait.may_go_on() => {}
+                Err(error) if is_moving(&error) && wait.may_go_on() => std::thread::sleep(PAUSE),
                 result => return result,
             }
         }
@@ -57,6 +61,31 @@ impl Wait<'_> {
         let is_stopping_too_long = self.stopped.is_some_and(|stopped| stopped.elapsed() >= STOPPING);
         self.begun.elapsed() < self.patience.limit && !is_stopping_too_long
     }
+}
+
+/// Whether no broker has answered.
+pub(crate) fn is_away(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    let is_down =
+        matches!(code, Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown));
+    is_down || is_timeout(error)
+}
+
+/// Whether a broker is about to take over what is asked of it.
+fn is_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    matches!(
+        code,
+        Some(
+            Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::ConcurrentTransactions
+                | Code::UnstableOffsetCommit
+                | Code::WaitingForCoordinator
+        )
+    )
 }
 
 /// Whether the time was not enough.

@@ -13,6 +13,9 @@ use tidemill_engine::files::{Base, FilePath};
 use tidemill_engine::secret::Secret;
 use tidemill_engine::time::parse_duration;
 
+/// How often a connection is tried that nothing comes over.
+const PING: Duration = Duration::from_secs(10);
+
 /// How the server is reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Connection {
@@ -134,6 +137,8 @@ impl Connection {
         let mut options = ConnectOptions::new()
             .name(&self.client_name)
             .connection_timeout(Duration::from_nanos(timeout.unsigned_abs()))
+            // A host that has lost its power is noticed after two or three of them.
+            .ping_interval(PING)
             .reconnect_delay_callback(delays());
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             options = options.user_and_password(user.clone(), password.reveal().to_owned());

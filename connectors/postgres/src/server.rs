@@ -86,7 +86,10 @@ impl ServerOptions {
         }
         // A connection whose other end is gone is noticed by this side within the time, whatever it waits for.
         let whole = |part: Duration| part.max(Duration::from_secs(1));
-        config.keepalives_idle(whole(timeout / 2)).keepalives_interval(whole(timeout / 6)).keepalives_retries(3);
+        config
+            .keepalives_idle(whole(timeout / 2))
+            .keepalives_interval(whole(timeout / 6))
+            .keepalives_retries(3);
         config.tcp_user_timeout(timeout);
         let name = name(&config).into();
         Ok(Server { config, tls, timeout, name })

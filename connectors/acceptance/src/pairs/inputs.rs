@@ -83,6 +83,11 @@ impl Input for KafkaInput {
         give(command, numbers);
     }
 
+    fn part(&self) -> u64 {
+        // A client of its own for each part.
+        2000
+    }
+
     fn restart(&self, pause: Duration) {
         let mut broker = lock(&self.0);
         broker.kill();
@@ -117,7 +122,7 @@ impl Input for JetStreamInput {
     fn source(&self) -> String {
         let url = lock(&self.0).url();
         format!(
-            "type = 'nats'\nurl = '{url}'\nstream = 'plant'\nsubject = 'plant.>'\ndurable = 'pairs'\n{MESSAGES}{COLUMNS}"
+            "type = 'nats'\nurl = '{url}'\nstream = 'plant'\nsubject = 'plant.>'\nconsumer = 'pairs'\n{MESSAGES}{COLUMNS}"
         )
     }
 
@@ -172,6 +177,11 @@ impl Input for MqttInput {
         let mut command = client("mosquitto_pub", &broker);
         command.args(["-t", "plant/in", "-l"]);
         give(command, numbers);
+    }
+
+    fn part(&self) -> u64 {
+        // A client of its own for each part.
+        500
     }
 
     fn restart(&self, pause: Duration) {

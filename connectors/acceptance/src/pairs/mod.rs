@@ -11,13 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::chance::{Chance, kills};
-use crate::{Job, Run};
+use crate::{Ended, Job, Run};
 
 pub use inputs::{FileInput, HttpInput, JetStreamInput, KafkaInput, MqttInput};
 pub use outputs::{FileOutput, KafkaOutput, PostgresOutput};
-
-/// Records that are handed over at once.
-const PART: u64 = 100;
 
 /// Without a record that arrives for so long, none will.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -29,6 +26,11 @@ pub trait Input: Send + Sync {
 
     /// Hands over the records with these numbers. Returns once they are safe: at the server, or in the pipeline.
     fn feed(&self, numbers: Range<u64>);
+
+    /// How many records are handed over at once.
+    fn part(&self) -> u64 {
+        100
+    }
 
     /// Kills its server and starts it again after `pause`; no record is handed over meanwhile. Without a server, nothing happens.
     fn restart(&self, _pause: Duration) {}
@@ -86,9 +88,9 @@ impl Pair<'_> {
         let mut chance = Chance::new(self.name);
         let kills = kills(5);
         let job = Job::new(&format!("[source]\n{}\n[[sink]]\n{}\n", self.input.source(), self.output.sink()));
-        let (run, fed) = self.storm(&job, kills, &mut chance);
-        self.await_all(&run, fed);
-        run.stop().success();
+        let (mut service, fed) = self.storm(&job, kills, &mut chance);
+        self.await_all(&mut service, fed);
+        service.stop().success();
         // Publishes files; elsewhere nothing is left to do.
         job.start_with(&["--state", "state", "--finish"]).wait().success();
         let numbers = self.output.arrived();
@@ -99,15 +101,15 @@ impl Pair<'_> {
         assert!(self.promise != Promise::ExactlyOnce || repeated == 0, "{}: records are repeated", self.name);
     }
 
-    /// Feeds, kills and restarts beside each other. Returns the last run, and how many records were handed over.
-    fn storm(&self, job: &Job, kills: u64, chance: &mut Chance) -> (Run, u64) {
+    /// Feeds, kills and restarts beside each other. Returns what runs in the end, and how many records were handed over.
+    fn storm<'j>(&self, job: &'j Job, kills: u64, chance: &mut Chance) -> (Service<'j>, u64) {
         let (mut of_input, mut of_output, mut of_feed) = (chance.split(), chance.split(), chance.split());
         let is_over = AtomicBool::new(false);
         // All threads end before this does.
         std::thread::scope(|scope| {
             let end = End(&is_over);
-            let mut run = job.start();
-            run.wait_for(self.promise.words());
+            let mut service = Service::start(job);
+            service.run().wait_for(self.promise.words());
             let feeder = scope.spawn(|| self.feed(&mut of_feed, &is_over));
             let restarts = [
                 scope.spawn(|| again(kills, &mut of_input, |pause| self.input.restart(pause), &is_over)),
@@ -115,13 +117,11 @@ impl Pair<'_> {
             ];
             for _ in 0..kills {
                 std::thread::sleep(chance.pause(50, 1200));
-                let ended = run.kill();
-                assert!(ended.status.signal().is_some(), "{}: it ended by itself: {}", self.name, ended.said);
-                run = job.start();
+                service.kill();
             }
             restarts.into_iter().for_each(|thread| thread.join().expect("the server restarts"));
             drop(end);
-            (run, feeder.join().expect("all records are handed over"))
+            (service, feeder.join().expect("all records are handed over"))
         })
     }
 
@@ -129,15 +129,16 @@ impl Pair<'_> {
     fn feed(&self, chance: &mut Chance, is_over: &AtomicBool) -> u64 {
         let mut next = 0;
         while !is_over.load(Ordering::SeqCst) {
-            self.input.feed(next..next + PART);
-            next += PART;
+            let end = next + self.input.part();
+            self.input.feed(next..end);
+            next = end;
             std::thread::sleep(chance.pause(0, 20));
         }
         next
     }
 
     /// Waits until so many records have arrived.
-    fn await_all(&self, run: &Run, fed: u64) {
+    fn await_all(&self, service: &mut Service<'_>, fed: u64) {
         let (mut most, mut since) = (0, Instant::now());
         loop {
             let begun = Instant::now();
@@ -148,12 +149,61 @@ impl Pair<'_> {
             if found > most {
                 (most, since) = (found, Instant::now());
             }
-            let said = || format!("{}: {found} of {fed} have arrived; {}", self.name, run.said());
+            service.supervise();
+            let mut said =
+                || format!("{}: {found} of {fed} have arrived; {}", self.name, service.run().said());
             assert!(since.elapsed() < LIMIT, "{}", said());
             // Looking takes longer the more there is.
             std::thread::sleep(Duration::from_millis(100).max(begun.elapsed()));
         }
     }
+}
+
+/// The exit code of a run that begins while the server of its source is away.
+const UNAVAILABLE: i32 = 69;
+
+/// A job that is started again when it ends, as the service manager of a system does it.
+struct Service<'a> {
+    job: &'a Job,
+    /// There is always one between two calls.
+    run: Option<Run>,
+}
+
+impl<'a> Service<'a> {
+    fn start(job: &'a Job) -> Self {
+        Self { job, run: Some(job.start()) }
+    }
+
+    fn run(&mut self) -> &mut Run {
+        self.run.get_or_insert_with(|| self.job.start())
+    }
+
+    /// Kills it, and starts it again.
+    fn kill(&mut self) {
+        if let Some(run) = self.run.take() {
+            check(run.kill());
+        }
+        self.run();
+    }
+
+    /// Starts it again if it has ended.
+    fn supervise(&mut self) {
+        if !self.run().is_running() {
+            self.kill();
+        }
+    }
+
+    fn stop(mut self) -> Ended {
+        self.supervise();
+        self.run().wait_for("delivery to sink");
+        self.run.take().expect("a run").stop()
+    }
+}
+
+/// Nobody but us ends a run, except for one that began while the server of its source was away.
+fn check(ended: Ended) {
+    let is_fine = ended.status.signal().is_some() || ended.status.code() == Some(UNAVAILABLE);
+    assert!(is_fine, "it ended by itself: {}: {}", ended.status, ended.said);
 }
 
 /// Restarts something so often.

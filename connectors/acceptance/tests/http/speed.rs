@@ -54,7 +54,10 @@ fn a_million_records_into_the_server() {
     let run = start(&job, port);
     let own = told("source http to a file, answered when durable", post_all(port, &bodies));
     run.stop().success();
-    let loop_alone = told("the same requests, answered at once by a server that counts them", post_all(plain.port(), &bodies));
+    let loop_alone = told(
+        "the same requests, answered at once by a server that counts them",
+        post_all(plain.port(), &bodies),
+    );
     println!("ratio: {:.2}", own / loop_alone);
     job.start_with(&["--state", "state", "--finish"]).wait().success();
     assert_eq!(job.read("out.csv").lines().count(), RECORDS + 1);
@@ -64,11 +67,21 @@ fn a_million_records_into_the_server() {
 #[ignore = "figures, with a release build"]
 fn a_million_records_to_influxdb() {
     let server = HttpSink::start();
-    let job = Job::new(&from_file(&format!("type = 'influxdb'\nurl = '{}'\ndatabase = 'x'\ngzip = false", server.url())));
+    let job = Job::new(&from_file(&format!(
+        "type = 'influxdb'\nurl = '{}'\ndatabase = 'x'\ngzip = false",
+        server.url()
+    )));
     let mut input = String::from("time,sensor,v\n");
     for at in 0..RECORDS {
         let (minute, second) = (at / 60_000, at / 1000 % 60);
-        writeln!(input, "2026-01-01T00:{minute:02}:{second:02}.{:03}Z,m{},{}", at % 1000, at % 100, at % 1000).expect("room");
+        writeln!(
+            input,
+            "2026-01-01T00:{minute:02}:{second:02}.{:03}Z,m{},{}",
+            at % 1000,
+            at % 100,
+            at % 1000
+        )
+        .expect("room");
     }
     job.write("in.csv", &input);
     let begun = Instant::now();

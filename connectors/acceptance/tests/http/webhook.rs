@@ -122,6 +122,31 @@ fn alerts_are_messages_of_slack_and_teams_and_incidents_of_pagerduty() {
 }
 
 #[test]
+fn an_incident_is_told_when_it_begins_and_when_it_is_over() {
+    let sink = HttpSink::start();
+    let job = Job::new(&format!(
+        "[source]\ntype = 'csv'\npath = 'in.csv'\ntime = 'time'\nsensor = 'sensor'\ntypes = {{ v = 'u64' }}\n\
+         [[stage]]\nname = 'late'\ntype = 'alerts'\ncolumn = 'v'\nrule = 'too late'\nabove = 500\nclear_above = 100\n\
+         [[sink]]\nfrom = 'late'\ntype = 'webhook'\nurl = '{}'\nformat = 'slack'\n[[sink]]\nfrom = 'late'\ntype = 'csv'\npath = 'out.csv'\n",
+        sink.url()
+    ));
+    job.write("in.csv", &(readings(502) + "2026-01-01T00:00:01Z,m0,99\n"));
+    job.start().wait().success();
+    let told: Vec<Value> = sink.wait_for(2).iter().map(|request| json(request)["text"].clone()).collect();
+    assert_eq!(
+        told,
+        [
+            "too late: v of m0 is 501 at 2026-01-01T00:00:00.000000501Z, above 500",
+            "too late: v of m0 is 99 at 2026-01-01T00:00:01Z, no longer above 500"
+        ]
+    );
+    assert_eq!(
+        job.read("out.csv").lines().nth(1),
+        Some("2026-01-01T00:00:00.000000501Z,m0,raised,too late,v,501,above,500,")
+    );
+}
+
+#[test]
 fn mistakes_are_found_before_the_run() {
     let sink = HttpSink::start();
     for (options, why) in [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidemill_acceptance::server::PostgresOptions;
 use tidemill_acceptance::{Fault, Postgres, Proxy};
 
-use super::{doctor, from_file, job, readings, until};
+use super::{append, doctor, from_file, job, readings, until};
 
 #[test]
 fn what_does_not_fit_is_an_error_before_the_run() {
@@ -108,7 +108,7 @@ fn a_table_that_changes_during_a_run_ends_it_with_what_is_wrong() {
     until("the first rows", || count().trim() == "10");
     // Values of both types have eight bytes.
     postgres.sql("ALTER TABLE t ALTER value TYPE bigint");
-    followed.write("in.csv", &readings(20));
+    append(&followed, 10, 20);
     let said = run.wait().failure();
     assert!(said.contains("is of type bigint, and the records have numbers (f64)"), "{said}");
     assert_eq!(count().trim(), "10");
@@ -141,9 +141,11 @@ fn a_connection_that_goes_dead_is_given_up_and_its_locks_with_it() {
     let run = followed.start();
     let count = || postgres.sql("SELECT count(*) FROM t").trim().to_owned();
     until("the first rows", || count() == "10");
+    let mut there = 10;
     for (fault, rows) in [(Fault::BlackHole, 2000), (Fault::Reset, 4000), (Fault::HalfOpen, 6000)] {
         proxy.set(fault);
-        followed.write("in.csv", &readings(rows));
+        append(&followed, there, rows);
+        there = rows;
         std::thread::sleep(Duration::from_secs(3));
         proxy.set(Fault::None);
         if fault == Fault::HalfOpen {

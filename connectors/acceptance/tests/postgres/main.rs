@@ -12,6 +12,7 @@ mod source;
 mod speed;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use tidemill_acceptance::{Job, Postgres};
@@ -44,6 +45,14 @@ fn readings(count: usize) -> String {
             .expect("room");
     }
     lines
+}
+
+/// Appends the readings from `from` on to `in.csv`, up to `to` of them in all: a followed file must not be written anew.
+fn append(job: &Job, from: usize, to: usize) {
+    let all = readings(to);
+    let new = all.split_inclusive('\n').skip(1 + from).collect::<String>();
+    let mut file = std::fs::File::options().append(true).open(job.path("in.csv")).expect("a file");
+    file.write_all(new.as_bytes()).expect("written");
 }
 
 /// Waits until `is_so`.

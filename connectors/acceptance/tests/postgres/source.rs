@@ -1,5 +1,9 @@
 //! What the source reads.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
 use tidemill_acceptance::{Job, Postgres};
 
 use super::{sink, source, until};
@@ -78,6 +82,34 @@ fn new_rows_are_read_as_they_come_also_those_of_the_last_value() {
         postgres.sql("SELECT string_agg(value::text, ' ' ORDER BY value) FROM out").trim(),
         "1 1 2 2 3 3 4 4 5 5"
     );
+}
+
+#[test]
+fn rows_of_a_transaction_that_commits_late_are_not_missed() {
+    let postgres = Postgres::start();
+    postgres.sql("CREATE TABLE t (id serial PRIMARY KEY, sensor text)");
+    let options = "table = 't'\ncursor = 'id'\nevery = '20ms'\nsensor = 'sensor'";
+    let job = Job::new(&format!(
+        "{}{}",
+        source(&postgres, options),
+        sink(&postgres, "table = 'out'\ncreate = true")
+    ));
+    let run = job.start();
+    until("the table", || postgres.sql("SELECT to_regclass('out') IS NOT NULL").trim() == "t");
+    let mut writer = postgres.psql().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql runs");
+    let mut stdin = writer.stdin.take().expect("a pipe");
+    stdin.write_all(b"BEGIN; INSERT INTO t (sensor) VALUES ('late') RETURNING id;\n").expect("written");
+    let mut first = String::new();
+    BufReader::new(writer.stdout.take().expect("a pipe")).read_line(&mut first).expect("its number");
+    postgres.sql("INSERT INTO t (sensor) VALUES ('early')");
+    // Long enough for many looks.
+    std::thread::sleep(Duration::from_millis(500));
+    stdin.write_all(b"COMMIT;\n").expect("written");
+    drop(stdin);
+    assert!(writer.wait().expect("an end").success());
+    until("both rows", || postgres.sql("SELECT count(*) FROM out").trim() == "2");
+    run.stop().success();
+    assert_eq!(postgres.sql("SELECT string_agg(sensor, ' ' ORDER BY id) FROM out").trim(), "late early");
 }
 
 #[test]

@@ -79,19 +79,33 @@ impl Client {
     /// As [`Client::send`].
     pub async fn open(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         request.headers_mut().insert(HOST, self.endpoint.host_header()?);
-        let mut sender = self.sender().await?;
-        let response = sender.send_request(request).await.map_err(|error| self.failed(&error))?;
+        if let Some(mut sender) = self.idle.take()
+            && sender.ready().await.is_ok()
+        {
+            // The server may have closed it in the meantime, which is no failure.
+            match sender.send_request(request.clone()).await {
+                Err(error) if error.is_canceled() || error.is_incomplete_message() => {}
+                answered => return self.opened(sender, answered),
+            }
+        }
+        let mut sender = self.connected().await?;
+        let answered = sender.send_request(request).await;
+        self.opened(sender, answered)
+    }
+
+    /// Keeps the connection if there is an answer.
+    fn opened(
+        &mut self,
+        sender: SendRequest<Full<Bytes>>,
+        answered: hyper::Result<Response<Incoming>>,
+    ) -> Result<Response<Incoming>> {
+        let response = answered.map_err(|error| self.failed(&error))?;
         self.idle = Some(sender);
         Ok(response)
     }
 
-    /// The connection that is open, or a new one.
-    async fn sender(&mut self) -> Result<SendRequest<Full<Bytes>>> {
-        if let Some(mut sender) = self.idle.take()
-            && sender.ready().await.is_ok()
-        {
-            return Ok(sender);
-        }
+    /// A new connection.
+    async fn connected(&self) -> Result<SendRequest<Full<Bytes>>> {
         let stream = connect(&self.endpoint, &self.tls).await?;
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(&error))?;

@@ -8,14 +8,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tidemill_engine::error::{Error, Result};
-use tidemill_engine::files::FilePath;
 use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::certificates::Certificates;
 use super::handle::Handler;
 use crate::client::Stream;
 
@@ -32,29 +29,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Server {
     pub(super) listener: TcpListener,
     pub(super) handler: Arc<Handler>,
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Arc<Certificates>>,
     pub(super) connections: usize,
     pub(super) stopped: watch::Receiver<bool>,
-}
-
-/// The configuration of TLS, from the files.
-pub(super) fn encryption(certificate: &FilePath, key: &FilePath) -> Result<Arc<ServerConfig>> {
-    let unusable = |option: &str, path: &FilePath, why: &dyn std::fmt::Display| {
-        Error::config(format!("`{option}` {path}: {why}"))
-            .with_help("it must be a PEM file: lines between -----BEGIN … and -----END …")
-    };
-    let chain = CertificateDer::pem_file_iter(certificate.place())
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|error| unusable("certificate", certificate, &error))?;
-    let secret = PrivateKeyDer::from_pem_file(key.place()).map_err(|error| unusable("key", key, &error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::internal(format!("TLS cannot be set up: {error}")))?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .map_err(|error| unusable("certificate", certificate, &error))?;
-    Ok(Arc::new(config))
 }
 
 /// The main loop of the thread `http`: until the server is to stop.
@@ -72,7 +49,8 @@ pub(super) fn serve(server: Server) {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
                 match listener.accept().await {
                     Ok((stream, client)) => {
-                        let (handler, tls) = (Arc::clone(&server.handler), server.tls.clone());
+                        let tls = server.tls.as_ref().map(|tls| tls.config());
+                        let handler = Arc::clone(&server.handler);
                         tokio::spawn(connection(stream, client, handler, tls, slot, server.stopped.clone()));
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,

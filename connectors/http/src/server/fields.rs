@@ -30,9 +30,8 @@ enum Origin {
 pub(super) type Values = Vec<Option<String>>;
 
 impl Fields {
-    /// The fields with these names, in this order. Those without `@` are levels of the path, in the order of `pattern`.
-    pub(super) fn new(names: &[String], pattern: TopicPattern) -> Self {
-        let mut levels = 0..;
+    /// The fields with these names, in this order. Those without `@` are levels of the path, which `pattern` has in the order of `levels`.
+    pub(super) fn new(names: &[String], pattern: TopicPattern, levels: &[String]) -> Self {
         let origin = |name: &String| match name.split_once(':') {
             _ if name == "@path" => Origin::Path,
             _ if name == "@client" => Origin::Client,
@@ -41,7 +40,7 @@ impl Fields {
             Some(("@label", label)) => Origin::Label(label.to_owned()),
             // `@arrival` is never asked for.
             _ if name.starts_with('@') => Origin::Client,
-            _ => Origin::Level(levels.next().unwrap_or_default()),
+            _ => Origin::Level(levels.iter().position(|level| level == name).unwrap_or_default()),
         };
         Self { origins: names.iter().map(origin).collect(), pattern }
     }

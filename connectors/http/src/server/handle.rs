@@ -33,7 +33,7 @@ use super::body::{Encoding, too_large};
 use super::content::{Content, Contents, Findings};
 use super::fields::Fields;
 use super::influx::{Route, creates_database, partial, scaled, zeros};
-use super::queue::{Accepted, Entry, Room};
+use super::queue::{Accepted, Claim, Entry, Room};
 
 /// Handles requests.
 pub(super) struct Handler {
@@ -58,6 +58,9 @@ pub(super) struct Counts {
 }
 
 type Answer = Response<Full<Bytes>>;
+
+/// How long a request may wait for the pipeline to take it: less than clients wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Seconds after which a sender tries again.
 const LATER: HeaderValue = HeaderValue::from_static("1");
@@ -186,8 +189,28 @@ impl Handler {
     ) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
         let ends = Refusal(StatusCode::SERVICE_UNAVAILABLE, "the run ends");
-        self.entry.send(Accepted { content, values, received, answer, room }).ok_or(ends)?;
-        answered.await.map_err(|_| ends)
+        let claim = Claim::default();
+        // Also when the client goes away.
+        let withdrawn = Withdrawn(claim.clone());
+        self.entry.send(Accepted { content, values, received, answer, claim, room }).ok_or(ends)?;
+        let mut answered = std::pin::pin!(answered);
+        if let Ok(answer) = tokio::time::timeout(PATIENCE, answered.as_mut()).await {
+            return answer.map_err(|_| ends);
+        }
+        match withdrawn.0.withdraw() {
+            true => Err(busy()),
+            false => answered.await.map_err(|_| ends),
+        }
+    }
+}
+
+/// Withdraws a request when it is dropped.
+struct Withdrawn(Claim);
+
+impl Drop for Withdrawn {
+    fn drop(&mut self) {
+        // False for what was taken, as most are.
+        let _taken = self.0.withdraw();
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `accept` | connections: their number, TLS, the time for a header |
 //! | `access` | who may send |
 //! | `body` | bodies: their size, also when they are decompressed |
+//! | `certificates` | TLS, with certificates that are renewed |
 //! | `content` | what a body contains, checked before it is accepted |
 //! | `fields` | what a request has besides its body |
 //! | `handle` | a request and its answer |
@@ -23,6 +24,7 @@
 mod accept;
 mod access;
 mod body;
+mod certificates;
 mod content;
 mod fields;
 mod handle;

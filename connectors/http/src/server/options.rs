@@ -13,8 +13,8 @@ use tidemill_engine::probe::Probe;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
-use super::accept::encryption;
 use super::access::Access;
+use super::certificates::Certificates;
 use super::content::Contents;
 use super::fields::Fields;
 use super::subscription::Receiving;
@@ -116,11 +116,11 @@ fn default_max_body() -> ByteSize {
 }
 
 fn default_max_decoded() -> ByteSize {
-    ByteSize::Text("64MiB".into())
+    ByteSize::Text("32MiB".into())
 }
 
 fn default_queue() -> ByteSize {
-    ByteSize::Text("64MiB".into())
+    ByteSize::Text("32MiB".into())
 }
 
 fn default_connections() -> usize {
@@ -195,10 +195,10 @@ impl HttpServer {
         let decoding = self.messages.decoding(&name, &envelope, open)?;
         let options = &self.options;
         let tls = match (&options.certificate, &options.key) {
-            (Some(certificate), Some(key)) => Some(encryption(certificate, key)?),
+            (Some(certificate), Some(key)) => Some(Arc::new(Certificates::new(certificate, key)?)),
             _ => None,
         };
-        let fields = Fields::new(&decoding.fields, pattern);
+        let fields = Fields::new(&decoding.fields, pattern, &envelope.names);
         let access = Access::new(options.token.clone(), options.hosts.clone(), address);
         let contents = Contents::new(self.messages.payload(), decoding.clone());
         let receiving = Receiving::new(self, address, access, contents, fields, tls, open)?;

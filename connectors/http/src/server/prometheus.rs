@@ -13,7 +13,7 @@ const STALE: u64 = 0x7ff0_0000_0000_0002;
 /// A time series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Series {
-    /// Names and values, without that of the metric.
+    /// Names and values, with that of the metric.
     pub(super) labels: Vec<(String, String)>,
     /// The metric with its labels, such as `temperature{line="3"}`.
     pub(super) name: String,
@@ -44,19 +44,19 @@ pub(super) fn series(body: &[u8]) -> Result<Vec<Series>, Damaged> {
 }
 
 fn one(bytes: &[u8]) -> Result<Series, Damaged> {
-    let (mut series, mut metric) = (Series::default(), String::new());
+    let mut series = Series::default();
     for field in Fields(bytes) {
         match field? {
-            (1, Value::Bytes(bytes)) => match label(bytes)? {
-                (name, value) if name == NAME => metric = value,
-                other => series.labels.push(other),
-            },
+            (1, Value::Bytes(bytes)) => series.labels.push(label(bytes)?),
             (2, Value::Bytes(bytes)) => series.samples.push(sample(bytes)?),
             _ => {}
         }
     }
-    let labels: Vec<String> = series.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    series.name = if labels.is_empty() { metric } else { format!("{metric}{{{}}}", labels.join(",")) };
+    let (names, labels): (Vec<_>, Vec<_>) = series.labels.iter().partition(|(name, _)| name == NAME);
+    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let metric = names.first().map_or("", |(_, metric)| metric);
+    series.name =
+        if labels.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", labels.join(",")) };
     Ok(series)
 }
 

@@ -2,6 +2,7 @@
 //! waits until that is durable.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,8 +23,34 @@ pub(super) struct Accepted {
     pub(super) received: Timestamp,
     /// Tells the sender that its records are safe.
     pub(super) answer: oneshot::Sender<()>,
+    pub(super) claim: Claim,
     /// Given back when the pipeline has taken the request.
     pub(super) room: Room,
+}
+
+/// Who has a request that was accepted: the queue, until the pipeline takes it or the sender gives up. So what a sender sends again because it got no answer is not there twice.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claim(Arc<AtomicU8>);
+
+/// The states of a claim.
+const QUEUED: u8 = 0;
+const TAKEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+impl Claim {
+    fn change(&self, to: u8) -> bool {
+        self.0.compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Takes the request into the pipeline; false if it was withdrawn.
+    fn take(&self) -> bool {
+        self.change(TAKEN)
+    }
+
+    /// Withdraws the request; false if it was taken.
+    pub(super) fn withdraw(&self) -> bool {
+        self.change(WITHDRAWN)
+    }
 }
 
 /// Room that a request takes.
@@ -35,6 +62,8 @@ pub(super) struct Room(OwnedSemaphorePermit);
 pub(super) struct Entry {
     sender: Arc<Mutex<Option<Sender<Accepted>>>>,
     room: Arc<Semaphore>,
+    /// All permits: what is larger takes all of them.
+    most: u32,
 }
 
 /// The end of the pipeline.
@@ -48,8 +77,9 @@ pub(super) struct Exit {
 /// A queue with room for `bytes`.
 pub(super) fn queue(bytes: usize) -> (Entry, Exit) {
     let (sender, receiver) = channel();
-    let room = Arc::new(Semaphore::new(units(bytes) as usize));
-    let entry = Entry { sender: Arc::new(Mutex::new(Some(sender))), room };
+    let most = units(bytes);
+    let room = Arc::new(Semaphore::new(most as usize));
+    let entry = Entry { sender: Arc::new(Mutex::new(Some(sender))), room, most };
     (entry, Exit { receiver, waiting: VecDeque::new(), last: 0 })
 }
 
@@ -60,7 +90,7 @@ fn units(bytes: usize) -> u32 {
 impl Entry {
     /// Room for `bytes`, if there is.
     pub(super) fn room(&self, bytes: usize) -> Option<Room> {
-        Arc::clone(&self.room).try_acquire_many_owned(units(bytes)).ok().map(Room)
+        Arc::clone(&self.room).try_acquire_many_owned(units(bytes).min(self.most)).ok().map(Room)
     }
 
     /// Hands over a request; `None` if no more are accepted.
@@ -78,7 +108,7 @@ impl Entry {
 impl Room {
     /// The same with room for `bytes` in all, if there is.
     pub(super) fn resized(mut self, bytes: usize, entry: &Entry) -> Option<Self> {
-        let (has, needs) = (self.0.num_permits(), units(bytes) as usize);
+        let (has, needs) = (self.0.num_permits(), units(bytes).min(entry.most) as usize);
         if needs > has {
             self.0.merge(entry.room((needs - has) * UNIT)?.0);
         } else {
@@ -95,11 +125,17 @@ impl Exit {
         wait: Duration,
         is_safe: bool,
     ) -> Result<(Content, Values, Timestamp), RecvTimeoutError> {
-        let Accepted { content, values, received, answer, room } = match wait.is_zero() {
-            true => self.receiver.try_recv().map_err(|_| RecvTimeoutError::Timeout)?,
-            false => self.receiver.recv_timeout(wait)?,
+        let mut wait = wait;
+        let Accepted { content, values, received, answer, .. } = loop {
+            let accepted = match wait.is_zero() {
+                true => self.receiver.try_recv().map_err(|_| RecvTimeoutError::Timeout)?,
+                false => self.receiver.recv_timeout(wait)?,
+            };
+            if accepted.claim.take() {
+                break accepted;
+            }
+            wait = Duration::ZERO;
         };
-        drop(room);
         self.last += 1;
         match is_safe {
             true => tell(answer),
@@ -147,7 +183,17 @@ mod tests {
         let (answer, answered) = oneshot::channel();
         let room = entry.room(5000).expect("room");
         let content = Content::Text(Vec::new());
-        (Accepted { content, values: Vec::new(), received: Timestamp::MIN, answer, room }, answered)
+        (
+            Accepted {
+                content,
+                values: Vec::new(),
+                received: Timestamp::MIN,
+                answer,
+                claim: Claim::default(),
+                room,
+            },
+            answered,
+        )
     }
 
     #[test]
@@ -176,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_sender_has_given_up_is_not_taken() {
+        let (entry, mut exit) = queue(1 << 20);
+        let [(first, mut given_up), (second, mut answered)] = [accepted(&entry), accepted(&entry)];
+        let (early, late) = (first.claim.clone(), second.claim.clone());
+        entry.send(first).expect("sent");
+        entry.send(second).expect("sent");
+        assert!(early.withdraw());
+        exit.next(Duration::from_secs(1), true).expect("the second one");
+        assert!(!late.withdraw() && exit.ticket() == 1);
+        assert!(given_up.try_recv().is_err() && answered.try_recv().is_ok());
+    }
+
+    #[test]
     fn room_is_bounded_and_comes_back() {
         let (entry, mut exit) = queue(10 * UNIT);
         let first = entry.room(4 * UNIT).expect("room");
@@ -189,6 +248,7 @@ mod tests {
         assert!(entry.room(10 * UNIT).is_none());
         exit.next(Duration::ZERO, true).expect("a request");
         assert!(entry.room(10 * UNIT).is_some());
+        assert!(entry.room(100 * UNIT).is_some(), "what is larger than the queue takes all of it");
         entry.close();
         let (answer, _) = oneshot::channel();
         let room = entry.room(1).expect("room");
@@ -197,6 +257,7 @@ mod tests {
             values: Vec::new(),
             received: Timestamp::MIN,
             answer,
+            claim: Claim::default(),
             room,
         };
         assert!(entry.send(late).is_none());

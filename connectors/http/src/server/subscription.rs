@@ -10,7 +10,6 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::cuts::CutRequest;
 use tidemill_engine::error::{Error, Result};
@@ -19,6 +18,7 @@ use tokio::sync::watch;
 
 use super::accept::{Server, serve};
 use super::access::Access;
+use super::certificates::Certificates;
 use super::content::Contents;
 use super::fields::Fields;
 use super::handle::{Counts, Handler};
@@ -29,7 +29,7 @@ use super::queue::{Exit, queue};
 pub(super) struct Receiving {
     address: SocketAddr,
     handler: Arc<Handler>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Certificates>>,
     connections: usize,
     fields: Fields,
     exit: Exit,
@@ -52,7 +52,7 @@ impl Receiving {
         access: Access,
         contents: Contents,
         fields: Fields,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<Certificates>>,
         open: &OpenOptions,
     ) -> Result<Self> {
         let options = &spec.options;

@@ -18,6 +18,7 @@ use tidemill_engine::batch::Schema;
 use tidemill_engine::error::Result;
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::probe::Probe;
 use tidemill_engine::sink::{Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 
 use crate::connection::Connection;
@@ -172,6 +173,13 @@ impl SinkSpec for Kafka {
     fn check(&self, schema: &Schema) -> Result<()> {
         self.connection.check()?;
         Encoder::new(&self.messages, &Arc::new(schema.clone())).map(drop)
+    }
+
+    fn probe(&self, _schema: Option<&Schema>, probe: &mut Probe) {
+        let topic = &*self.messages.topic;
+        // Those of a template are known when records are.
+        let topics = if topic.contains('{') { &[][..] } else { &[topic][..] };
+        crate::probe::probe(&self.connection, topics, probe);
     }
 
     fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {

@@ -13,8 +13,9 @@ use tidemill_engine::error::{Error, Result};
 use super::Compression;
 use super::frames::{Frame, Frames};
 use crate::connection::wrong;
-use crate::failure::{Words, failed};
+use crate::failure::{Words, failed, listen};
 use crate::patience::Patience;
+use crate::topic::find;
 
 /// Bytes of messages that wait in librdkafka.
 const QUEUE_KIB: &str = "16384";
@@ -54,8 +55,10 @@ pub(super) struct Session {
 /// the epoch is delivered.
 struct Marker {
     consumer: BaseConsumer<Words>,
-    /// Whether transactions of an earlier session may be open or unknown.
-    is_fresh: bool,
+    /// Whether the producer may begin transactions.
+    is_ready: bool,
+    /// Whether all further epochs are new.
+    is_settled: bool,
     /// The topic of the current epoch.
     topic: String,
 }
@@ -91,7 +94,7 @@ impl Writer {
         config.set("group.id", id).set("isolation.level", "read_committed");
         config.set("enable.auto.commit", "false");
         let consumer = config.create_with_context(Words::default()).map_err(|error| wrong(&error))?;
-        Ok(Marker { consumer, is_fresh: true, topic: String::new() })
+        Ok(Marker { consumer, is_ready: false, is_settled: false, topic: String::new() })
     }
 }
 
@@ -101,20 +104,8 @@ impl Session {
     /// # Errors
     /// An error that names it if it does not.
     pub(super) fn check_topic(&self, topic: &str) -> Result<()> {
-        let client = self.producer.client();
-        let read = self.patience.wait(|step| client.fetch_metadata(Some(topic), step));
-        let metadata = read.map_err(|error| self.failed("reading about the topics", &error))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let error = found.map_or(Some(RDKafkaErrorCode::UnknownTopicOrPartition), |found| {
-            found.error().map(RDKafkaErrorCode::from)
-        });
-        match error {
-            None => Ok(()),
-            Some(code) => {
-                let doing = format!("writing to the topic `{topic}`");
-                Err(self.failed(&doing, &KafkaError::MetadataFetch(code)))
-            }
-        }
+        let (client, words) = (self.producer.client(), self.producer.context());
+        find(client, words, (&self.brokers, topic), &self.patience, || self.listen()).map(drop)
     }
 
     /// Begins an epoch whose first record goes to `topic`; returns whether it is to be delivered.
@@ -129,18 +120,23 @@ impl Session {
     }
 
     fn begin_transaction(&self, marker: &mut Marker, epoch: u64) -> Result<bool> {
-        if marker.is_fresh {
+        if !marker.is_ready {
             // Waits until what an earlier session has begun is committed or aborted.
             let settled = self.patience.wait(|step| self.producer.init_transactions(step));
             settled.map_err(|error| self.failed("preparing transactions", &error))?;
+            marker.is_ready = true;
+        }
+        // Several epochs may be delivered again; behind the first that was not delivered, none was.
+        if !marker.is_settled {
             let last = self.patience.wait(|step| marker.last_epoch(step));
             let last = last.map_err(|error| {
+                listen(|| drop(marker.consumer.poll(Duration::ZERO)));
                 failed(&self.brokers, "reading the last epoch", &error, marker.consumer.context())
             })?;
-            marker.is_fresh = false;
             if last.is_some_and(|last| last >= epoch) {
                 return Ok(false);
             }
+            marker.is_settled = true;
         }
         let began = self.producer.begin_transaction();
         began.map_err(|error| self.failed("beginning a transaction", &error)).map(|()| true)
@@ -210,6 +206,7 @@ impl Session {
     fn commit(&self, marker: &Marker, epoch: u64) -> Result<()> {
         let failed = |doing: &str, error: KafkaError| {
             // What a broker said about a message says more than that the transaction failed.
+            self.listen();
             let error = self.producer.context().take_refused().unwrap_or(error);
             self.failed(doing, &error)
         };
@@ -247,8 +244,12 @@ impl Session {
         Ok(())
     }
 
+    fn listen(&self) {
+        listen(|| self.producer.poll(Duration::ZERO));
+    }
+
     fn failed(&self, doing: &str, error: &KafkaError) -> Error {
-        self.producer.poll(Duration::ZERO);
+        self.listen();
         failed(&self.brokers, doing, error, self.producer.context())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Member, Partition, list};
@@ -18,19 +18,6 @@ pub(super) struct Brokers<'m> {
 }
 
 impl Brokers<'_> {
-    /// The number of partitions of `topic`; `None` if it does not exist.
-    pub(super) fn partitions(&self, topic: &str) -> KafkaResult<Option<i32>> {
-        let metadata = self.member.fetch_metadata(Some(topic), self.step)?;
-        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-            return Ok(None);
-        };
-        match found.error().map(RDKafkaErrorCode::from) {
-            None => Ok(i32::try_from(found.partitions().len()).ok()),
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(None),
-            Some(code) => Err(rdkafka::error::KafkaError::MetadataFetch(code)),
-        }
-    }
-
     /// What the group has committed.
     pub(super) fn committed(&self, partitions: &[Partition]) -> KafkaResult<HashMap<Partition, Committed>> {
         let found = self.member.committed_offsets(list(partitions), self.step)?;
@@ -47,16 +34,18 @@ impl Brokers<'_> {
 
     /// The offset of `from` in a partition.
     pub(super) fn offset(&self, from: From, (topic, partition): &Partition) -> KafkaResult<i64> {
-        if let From::At(at) = from {
-            return Ok(at);
-        }
         if let From::Since(millis) = from
             && let Some(at) = self.since(millis, topic, *partition)?
         {
             return Ok(at);
         }
         let (low, high) = self.member.fetch_watermarks(topic, *partition, self.step)?;
-        Ok(if from == From::Earliest { low } else { high })
+        Ok(match from {
+            From::Earliest => low,
+            // Not all partitions have as many messages.
+            From::At(at) => at.max(low).min(high),
+            From::Latest | From::Since(_) => high,
+        })
     }
 
     /// The offset of the first message that is not older; `None` if there is none.

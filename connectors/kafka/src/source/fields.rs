@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::Headers;
 use tidemill_connect::message::Envelope;
 use tidemill_engine::time::Timestamp;
 
@@ -44,7 +44,7 @@ impl Field {
     }
 
     /// Its value; what is not UTF-8 becomes U+FFFD.
-    pub(super) fn value<'m>(&self, message: &'m BorrowedMessage<'_>) -> Option<Cow<'m, str>> {
+    pub(super) fn value<'m>(&self, message: &'m impl Message) -> Option<Cow<'m, str>> {
         match self {
             Self::Topic => Some(message.topic().into()),
             Self::Partition => Some(message.partition().to_string().into()),
@@ -58,7 +58,7 @@ impl Field {
 }
 
 /// The last header of this name.
-fn header<'m>(message: &'m BorrowedMessage<'_>, name: &str) -> Option<Cow<'m, str>> {
+fn header<'m>(message: &'m impl Message, name: &str) -> Option<Cow<'m, str>> {
     let headers = message.headers()?;
     let found =
         (0..headers.count()).rev().filter_map(|at| headers.try_get(at)).find(|header| header.key == name);

@@ -7,6 +7,7 @@
 //! | `group` | what librdkafka reports about the consumer group |
 //! | `assignment` | the answers to it |
 //! | `begin` | questions to the brokers |
+//! | `registry` | payloads with the wire format of a schema registry |
 //! | `slots`, `positions` | how far each partition is read; what checkpoints have of it |
 
 mod assignment;
@@ -16,10 +17,12 @@ mod group;
 mod partitions;
 mod positions;
 mod reader;
+mod registry;
 mod slots;
 mod start;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema as JsonSchemaOf};
@@ -28,7 +31,8 @@ use tidemill_connect::message::{Lines, MessageSource, Messages, Payload};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
-use tidemill_engine::source::{Component, OneOrMany, OpenOptions, Source, SourceSpec, Traits};
+use tidemill_engine::probe::Probe;
+use tidemill_engine::source::{Component, OneOrMany, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
 use crate::connection::Connection;
 use crate::merged;
@@ -36,17 +40,29 @@ use crate::patience::Patience;
 use crate::sink::topic::check_name;
 use fields::{Field, envelope};
 use reader::{Reader, Setup};
+use registry::Registry;
+pub use registry::RegistryOptions;
 pub use start::Start;
 
 /// What messages may contain.
-const PAYLOADS: &[Payload] =
-    &[Payload::Number, Payload::Json, Payload::Jsonl, Payload::Csv, Payload::Influx, Payload::Senml];
+const PAYLOADS: &[Payload] = &[
+    Payload::Number,
+    Payload::Json,
+    Payload::Jsonl,
+    Payload::Csv,
+    Payload::Influx,
+    Payload::Senml,
+    Payload::Avro,
+];
 
 /// How long brokers may take to answer when the run begins.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 
 /// Bytes that librdkafka fetches ahead.
 const QUEUE_KIB: &str = "16384";
+
+/// How long a member of the group may not be heard of: as long do its partitions wait for it when it has ended.
+const SESSION_MS: &str = "10000";
 
 /// Messages of topics.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,13 +91,17 @@ pub struct Topics {
     /// Where a partition is read from if neither a checkpoint nor the group has a position: "earliest", "latest", a time such as "2026-01-31T08:00:00Z" (the first message that is
     /// not older), or an offset.
     #[serde(default)]
-    pub start: Start,
+    pub offset: Start,
     /// What happens if messages were deleted before they were read (`retention.ms` of the topic): "stop" ends the run, "accept" goes on with the first message that is there.
     #[serde(default)]
     pub gaps: Gaps,
     /// Which messages of transactions are read: "read_committed" waits for the end of a transaction and leaves out the aborted ones, "read_uncommitted" reads all.
     #[serde(default)]
     pub isolation: Isolation,
+    /// The schema registry whose wire format payloads have, for "avro", and for "json" that is written with JSON Schema: `{ url = "https://registry:8081" }`, with `user` and `password`, or a
+    /// `token`, and `tls` where it needs them.
+    #[serde(default)]
+    pub registry: Option<RegistryOptions>,
 }
 
 /// What happens if messages were deleted before they were read.
@@ -122,9 +142,10 @@ impl Topics {
             topic: OneOrMany::One(topic.into()),
             group: group.into(),
             partitions: None,
-            start: Start::default(),
+            offset: Start::default(),
             gaps: Gaps::default(),
             isolation: Isolation::default(),
+            registry: None,
         }
     }
 
@@ -141,7 +162,7 @@ impl Topics {
 
     fn check(&self) -> Result<()> {
         let fixed = self.fixed()?;
-        self.start.parse()?;
+        self.offset.parse()?;
         if self.group.is_empty() {
             return Err(Error::config("`group` is empty").with_help("give the group of this pipeline a name"));
         }
@@ -170,6 +191,24 @@ impl Kafka {
         Self { connection, topics, messages }
     }
 
+    /// The client of the schema registry, which contacts nobody yet.
+    fn registry(&self, stop: &Arc<AtomicBool>) -> Result<Option<Registry>> {
+        let payload = self.messages.payload();
+        match (&self.topics.registry, payload) {
+            (None, Payload::Avro) => {
+                Err(Error::config("payload = \"avro\" needs `registry`, which has the schemas")
+                    .with_help("such as registry = { url = \"https://registry:8081\" }"))
+            }
+            (None, _) => Ok(None),
+            (Some(options), Payload::Avro | Payload::Json) => {
+                Registry::new(options, payload == Payload::Avro, Arc::clone(stop)).map(Some)
+            }
+            (Some(_), _) => Err(Error::config(
+                "`registry` does not apply: only payloads of \"avro\" and \"json\" have its wire format",
+            )),
+        }
+    }
+
     fn config(&self) -> Result<rdkafka::ClientConfig> {
         let mut config = self.connection.config()?;
         let reset = match self.topics.gaps {
@@ -188,8 +227,10 @@ impl Kafka {
         ] {
             config.set(name, value);
         }
-        if config.get("queued.max.messages.kbytes").is_none() {
-            config.set("queued.max.messages.kbytes", QUEUE_KIB);
+        for (name, value) in [("queued.max.messages.kbytes", QUEUE_KIB), ("session.timeout.ms", SESSION_MS)] {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
         }
         Ok(config)
     }
@@ -223,15 +264,26 @@ impl SourceSpec for Kafka {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_bounded: false, is_replayable: false, is_open: true, is_kept: true }
+        Traits { is_bounded: false, is_replayable: false, is_open: true, recovery: Recovery::Replayed }
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
-        Some(Arc::new(Self { connection: self.connection.with_base(base), ..self.clone() }))
+        let registry = self.topics.registry.as_ref().map(|registry| registry.with_base(base));
+        let topics = Topics { registry, ..self.topics.clone() };
+        Some(Arc::new(Self {
+            connection: self.connection.with_base(base),
+            topics,
+            messages: self.messages.clone(),
+        }))
     }
 
     fn can_resume(&self) -> bool {
         true
+    }
+
+    fn probe(&self, probe: &mut Probe) {
+        let names = self.topics.names().iter().filter(|name| !name.starts_with('^'));
+        crate::probe::probe(&self.connection, &names.map(String::as_str).collect::<Vec<_>>(), probe);
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -241,18 +293,20 @@ impl SourceSpec for Kafka {
         let decoding = self.messages.decoding(&brokers, &envelope(), options)?;
         let fields = decoding.fields.iter().map(|name| Field::of(name)).collect();
         let lines = Lines::new(decoding, self.topics.names().join(","), options.chunk_size);
-        let reader = Reader::new(Setup {
+        let registry = self.registry(&options.stop)?;
+        let setup = Setup {
             config: self.config()?,
             brokers,
             topics: self.topics.names().to_vec(),
             fixed: self.topics.fixed()?,
-            from: self.topics.start.parse()?,
+            from: self.topics.offset.parse()?,
             fields,
             clock: options.clock.clone(),
             cuts: options.cuts.clone(),
             patience: Patience { stop: Arc::clone(&options.stop), limit: FIRST_ANSWER },
             keeps_place: options.keeps_place,
-        });
-        Ok(Box::new(MessageSource::new(reader, lines)))
+            resumes: options.resume.is_some(),
+        };
+        Ok(Box::new(MessageSource::new(Reader::new(setup, registry), lines)))
     }
 }

@@ -30,7 +30,7 @@ impl Positions {
     pub(super) fn new() -> Self {
         // Seeded by the system, and new each time.
         let random = RandomState::new().build_hasher().finish();
-        Self { owner: format!("tidemill {random:016x}").into(), next: BTreeMap::new() }
+        Self { owner: format!("tidemill-{random:016x}").into(), next: BTreeMap::new() }
     }
 
     /// Those in a checkpoint.
@@ -99,7 +99,7 @@ mod tests {
             (Some(committed(90, &mine)), 100),
             // An older checkpoint was resumed from: the newest was damaged.
             (Some(committed(120, &mine)), 100),
-            (Some(committed(500, "tidemill 0")), 500),
+            (Some(committed(500, "tidemill-0")), 500),
             // Assigned, but it has made no checkpoint.
             (Some(committed(40, "")), 100),
         ] {

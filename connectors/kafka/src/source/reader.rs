@@ -3,32 +3,37 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientConfig, Message};
+use tidemill_connect::backoff::Backoff;
 use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::cuts::CutRequest;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::time::{Clock, Timestamp};
 
-use super::begin::Brokers;
 use super::fields::Field;
 use super::group::{Change, Group, Member, leave};
 use super::positions::Positions;
+use super::registry::{Content, Registry};
 use super::slots::Slots;
 use super::start::From;
 use crate::connection::wrong;
-use crate::failure::failed;
+use crate::failure::{Words, failed, listen};
 use crate::patience::Patience;
+use crate::topic::find;
 
 /// How often positions are committed in a run without checkpoints.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
+/// The setting by which a group knows a member again.
+const INSTANCE: &str = "group.instance.id";
+
 /// Reads messages of topics.
 pub(super) struct Reader {
     pub(super) setup: Setup,
-    /// `None` before the run begins.
+    /// `None` before the first message is asked for.
     member: Option<Arc<Member>>,
     /// By topic: its number of partitions when the run began.
     pub(super) known: Vec<(String, i32)>,
@@ -37,6 +42,10 @@ pub(super) struct Reader {
     pub(super) slots: Slots,
     committed: Option<Instant>,
     is_closed: bool,
+    registry: Option<Registry>,
+    /// A message that waits for the registry, and until when.
+    held: Option<(OwnedMessage, Instant)>,
+    backoff: Backoff,
     /// Errors that have passed.
     interruptions: u64,
     /// Partitions that were given to others while this process was not heard of.
@@ -58,11 +67,13 @@ pub(super) struct Setup {
     pub(super) patience: Patience,
     /// Whether the run has checkpoints.
     pub(super) keeps_place: bool,
+    /// Whether it resumes from one.
+    pub(super) resumes: bool,
 }
 
 impl Reader {
     /// Contacts nobody yet.
-    pub(super) fn new(setup: Setup) -> Self {
+    pub(super) fn new(setup: Setup, registry: Option<Registry>) -> Self {
         Self {
             setup,
             member: None,
@@ -71,19 +82,54 @@ impl Reader {
             slots: Slots::default(),
             committed: None,
             is_closed: false,
+            registry,
+            held: None,
+            backoff: Backoff::default(),
             interruptions: 0,
             lost: 0,
         }
     }
 
-    /// Adds a message to `lines`.
-    fn push(&mut self, message: &BorrowedMessage<'_>, lines: &mut Lines, now: Timestamp) {
+    /// Adds a message to `lines`; `false` if the registry does not answer what it means.
+    fn push(&mut self, message: &impl Message, lines: &mut Lines, now: Timestamp) -> Result<bool> {
         // One that librdkafka had fetched before its partition was paused or given up belongs to the next reader.
         let slot = self.slots.find(message.topic(), message.partition());
-        let Some(slot) = slot.filter(|slot| !slot.is_leaving) else { return };
-        slot.next = message.offset() + 1;
+        let Some(slot) = slot.filter(|slot| !slot.is_leaving) else { return Ok(true) };
+        let payload = message.payload().unwrap_or_default();
+        let content = match &mut self.registry {
+            Some(registry) if !payload.is_empty() => registry.read(payload)?,
+            _ => Content::Text(payload.into()),
+        };
         let fields = &self.setup.fields;
-        lines.push(message.payload().unwrap_or_default(), now, |at| fields.get(at)?.value(message));
+        match content {
+            Content::Text(text) => lines.push(&text, now, |at| fields.get(at)?.value(message)),
+            Content::Rejected(why) => lines.reject(why, payload),
+            Content::Later(_) => return Ok(false),
+        }
+        slot.next = message.offset() + 1;
+        Ok(true)
+    }
+
+    /// Adds the message that waits for the registry, if there is one; `false` if it waits still.
+    fn push_held(&mut self, lines: &mut Lines, wait: Duration, now: Timestamp) -> Result<bool> {
+        let Some((message, until)) = self.held.take() else { return Ok(true) };
+        if Instant::now() < until {
+            std::thread::sleep(wait);
+            self.held = Some((message, until));
+            return Ok(false);
+        }
+        if self.push(&message, lines, now)? {
+            self.backoff.reset();
+            return Ok(true);
+        }
+        self.hold(message);
+        Ok(false)
+    }
+
+    /// Keeps a message until the registry may answer.
+    fn hold(&mut self, message: OwnedMessage) {
+        self.interruptions += 1;
+        self.held = Some((message, Instant::now() + self.backoff.delay()));
     }
 
     /// An error between two messages: most pass by themselves.
@@ -97,27 +143,31 @@ impl Reader {
             }
             _ => {}
         }
+        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         let error = self.failed(member, "reading", error);
-        match error.is_transient() {
-            true => {
-                self.interruptions += 1;
-                Ok(())
-            }
-            false => Err(error),
+        if is_fatal || !error.is_transient() {
+            return Err(error);
         }
+        self.interruptions += 1;
+        Ok(())
     }
 
-    /// The number of partitions of a topic, which must exist.
-    fn find(&self, member: &Member, topic: &str) -> Result<i32> {
-        let found = self.setup.patience.wait(|step| Brokers { member, step }.partitions(topic));
-        let doing = format!("reading about the topic `{topic}`");
-        let found = found.map_err(|error| self.failed(member, &doing, &error))?;
-        let brokers = &self.setup.brokers;
-        let count = found.ok_or_else(|| {
-            Error::config(format!("Kafka at {brokers}: the topic `{topic}` does not exist"))
-                .with_help("create it, or correct `topic`")
-        })?;
-        match self.setup.fixed.iter().flatten().find(|partition| **partition >= count) {
+    /// Finds the topics before the run begins.
+    fn find_topics(&self) -> Result<Vec<(String, i32)>> {
+        let mut config = self.setup.config.clone();
+        // Not as a member: the run may resume as another one.
+        config.remove("group.id");
+        let client: BaseConsumer<Words> =
+            config.create_with_context(Words::default()).map_err(|error| wrong(&error))?;
+        let names = self.setup.topics.iter().filter(|topic| !topic.starts_with('^'));
+        names.map(|topic| Ok((topic.clone(), self.find_topic(&client, topic)?))).collect()
+    }
+
+    fn find_topic(&self, client: &BaseConsumer<Words>, topic: &str) -> Result<i32> {
+        let Setup { brokers, fixed, patience, .. } = &self.setup;
+        let said = || listen(|| drop(client.poll(Duration::ZERO)));
+        let count = find(client.client(), client.context(), (brokers, topic), patience, said)?;
+        match fixed.iter().flatten().find(|partition| **partition >= count) {
             None => Ok(count),
             Some(partition) => Err(Error::config(format!(
                 "Kafka at {brokers}: the topic `{topic}` has no partition {partition}: it has {count}"
@@ -128,6 +178,22 @@ impl Reader {
 
     pub(super) fn failed(&self, member: &Member, doing: &str, error: &KafkaError) -> Error {
         failed(&self.setup.brokers, doing, error, &member.context().words)
+    }
+
+    /// The member of the group, which joins it at the first call.
+    fn member(&mut self) -> Result<Arc<Member>> {
+        if let Some(member) = &self.member {
+            return Ok(Arc::clone(member));
+        }
+        let mut config = self.setup.config.clone();
+        if self.setup.keeps_place && self.setup.fixed.is_none() && config.get(INSTANCE).is_none() {
+            // A run that resumes takes the place of the one before it at once, with the same partitions.
+            config.set(INSTANCE, &*self.positions.owner);
+        }
+        let created = config.create_with_context(Group::default());
+        let member: Member = created.map_err(|error| wrong(&error))?;
+        self.join(&member)?;
+        Ok(Arc::clone(self.member.insert(Arc::new(member))))
     }
 
     fn join(&self, member: &Member) -> Result<()> {
@@ -155,24 +221,31 @@ impl Reader {
 
 impl Subscription for Reader {
     fn begin(&mut self) -> Result<()> {
-        let created = self.setup.config.create_with_context(Group::default());
-        let member: Member = created.map_err(|error| wrong(&error))?;
-        for topic in self.setup.topics.iter().filter(|topic| !topic.starts_with('^')) {
-            self.known.push((topic.clone(), self.find(&member, topic)?));
-        }
-        self.join(&member)?;
-        self.member = Some(Arc::new(member));
+        self.known = match self.find_topics() {
+            // They were there when the run began: it goes on when the brokers answer.
+            Err(error) if error.is_transient() && self.setup.resumes => Vec::new(),
+            found => found?,
+        };
         Ok(())
     }
 
     fn receive(&mut self, lines: &mut Lines, mut wait: Duration) -> Result<Received> {
-        let Some(member) = self.member.clone().filter(|_| !self.is_closed) else { return Ok(Received::End) };
+        if self.is_closed {
+            return Ok(Received::End);
+        }
+        let member = self.member()?;
         self.answer(&member)?;
         let now = self.setup.clock.read();
-        while !lines.is_full() {
+        let mut may_read = self.push_held(lines, wait, now)?;
+        while may_read && !lines.is_full() {
             match member.poll(std::mem::take(&mut wait)) {
                 None => break,
-                Some(Ok(message)) => self.push(&message, lines, now),
+                Some(Ok(message)) => {
+                    may_read = self.push(&message, lines, now)?;
+                    if !may_read {
+                        self.hold(message.detach());
+                    }
+                }
                 Some(Err(error)) => self.note(&member, &error)?,
             }
         }
@@ -222,7 +295,7 @@ impl Subscription for Reader {
         let failed = self.member.as_ref().map_or(0, |member| member.context().failed_commits());
         let remark = |count: u64, text: &str| (count > 0).then(|| text.replace('#', &count.to_string()));
         [
-            remark(self.interruptions, "errors of the connection to the brokers that have passed: #"),
+            remark(self.interruptions, "errors of the connection to the brokers or the registry that have passed: #"),
             remark(
                 self.lost,
                 "# partitions went to other processes while this one was not heard of: they read some messages again",

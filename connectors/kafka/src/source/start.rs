@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidemill_engine::error::{Error, Result};
-use tidemill_engine::time::TimeParser;
+use tidemill_engine::format::columns::ColumnOptions;
 
 /// As written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +42,7 @@ impl Start {
             Self::Offset(at) if *at >= 0 => Ok(From::At(*at)),
             Self::Text(text) if text == "earliest" => Ok(From::Earliest),
             Self::Text(text) if text == "latest" => Ok(From::Latest),
-            Self::Text(text) => match TimeParser::utc().moment(text) {
+            Self::Text(text) => match ColumnOptions::default().times()?.moment(text) {
                 Ok(time) => Ok(From::Since(time.as_nanos().div_euclid(1_000_000))),
                 Err(why) => Err(wrong(&format!("{text:?}: {why}"))),
             },
@@ -59,7 +59,7 @@ impl From {
 }
 
 fn wrong(what: &str) -> Error {
-    Error::config(format!("`start` {what}"))
+    Error::config(format!("`offset` {what}"))
         .with_help("write \"earliest\", \"latest\", a time such as \"2026-01-31T08:00:00Z\", or an offset")
 }
 

@@ -6,9 +6,9 @@ mod copied;
 mod position;
 mod query;
 mod reader;
+mod reading;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use schemars::{JsonSchema, Schema as JsonSchemaOf};
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,11 @@ use tidemill_engine::time::TimeParser;
 
 use self::query::Query;
 use self::reader::Reader;
+use self::reading::Repeats;
 use crate::server::{ServerOptions, duration};
 
 /// What the source `postgres` reads.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct QueryOptions {
     /// The table or view to read, such as "readings" or "plant.readings", as the database shows its name; or `query`.
@@ -39,6 +40,9 @@ pub struct QueryOptions {
     pub after: Option<String>,
     /// Looks for new rows at this interval, such as "10s", until the run is stopped; it needs `cursor`. By default, the input ends with the rows that are there.
     pub every: Option<String>,
+    /// With `every`: how long to wait at most until transactions have ended that were running when new rows were seen. Their rows may come before those in the order of
+    /// `cursor`, and would be missed.
+    pub settle: String,
 }
 
 /// Rows of a table or a query of a PostgreSQL database. Columns keep their type: integers, numbers (`numeric` as the nearest f64), booleans, times (`timestamp` without
@@ -70,9 +74,19 @@ impl Configure for PostgresQuery {
     }
 }
 
+impl Default for QueryOptions {
+    fn default() -> Self {
+        let settle = "1m".into();
+        Self { table: None, query: None, cursor: None, after: None, every: None, settle }
+    }
+}
+
 impl QueryOptions {
-    fn every(&self) -> Result<Option<Duration>> {
-        self.every.as_ref().map(|every| duration("every", every)).transpose()
+    /// How often to look for new rows, and how long to wait for transactions that may have earlier ones.
+    fn repeats(&self) -> Result<Option<Repeats>> {
+        let settle = duration("settle", &self.settle)?;
+        let every = self.every.as_ref().map(|every| duration("every", every)).transpose()?;
+        Ok(every.map(|every| Repeats { every, settle }))
     }
 }
 
@@ -120,7 +134,7 @@ impl SourceSpec for PostgresQuery {
     fn probe(&self, probe: &mut Probe) {
         self.server.probe(probe, async |probe, session| {
             let columns = match Query::new(&self.query) {
-                Ok(query) => reader::described(session, &query).await,
+                Ok(query) => reading::described(session, &query).await,
                 Err(error) => Err(error),
             };
             probe.step("query", || columns.map(|columns| ((), format!("{} columns", columns.len()))));
@@ -129,14 +143,14 @@ impl SourceSpec for PostgresQuery {
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let query = Query::new(&self.query)?;
-        let every = self.query.every()?;
-        if every.is_some() && self.query.cursor.is_none() {
+        let repeats = self.query.repeats()?;
+        if repeats.is_some() && self.query.cursor.is_none() {
             return Err(Error::config(
                 "`every` needs `cursor`: without it, all rows would be read again each time",
             )
             .with_help("set `cursor` to a column that grows with every new row, such as a serial number"));
         }
-        Reader::open(self.server.server()?, query, &self.columns, every, options)
+        Reader::open(self.server.server()?, query, &self.columns, repeats, options)
             .map(|reader| Box::new(reader) as Box<dyn Source>)
     }
 }

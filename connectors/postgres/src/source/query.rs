@@ -81,8 +81,30 @@ impl Query {
         }
     }
 
-    /// The statement that copies the rows from `begin` on; the text of the cursor is the last field of each.
-    pub(super) fn copy(&self, columns: &[InputColumn], begin: Begin<'_>) -> String {
+    /// The statement with the text of the greatest cursor from `begin` on, and the first transaction that had not begun when it was seen; without a cursor, nothing.
+    pub(super) fn newest(&self, begin: Begin<'_>) -> String {
+        let newest = self.cursor.as_ref().map_or_else(
+            || "NULL".to_owned(),
+            |cursor| {
+                let (cursor, from) = (format!("q.{}", quoted(cursor)), &self.from);
+                let bound = self.bound(&cursor, begin);
+                format!("SELECT {cursor}::text FROM {from} WHERE {bound} ORDER BY {cursor} DESC LIMIT 1")
+            },
+        );
+        format!("SELECT ({newest}), txid_snapshot_xmax(txid_current_snapshot())")
+    }
+
+    /// Which rows come from `begin` on.
+    fn bound(&self, cursor: &str, begin: Begin<'_>) -> String {
+        match (begin, &self.after) {
+            (Begin::At(value), _) => format!("{cursor} >= {}", literal(value)),
+            (Begin::Start(_), Some(after)) => format!("{cursor} > {}", literal(after)),
+            (Begin::Start(_), None) => format!("{cursor} IS NOT NULL"),
+        }
+    }
+
+    /// The statement that copies the rows from `begin` on, up to the cursor `end` if it is given; the text of the cursor is the last field of each.
+    pub(super) fn copy(&self, columns: &[InputColumn], begin: Begin<'_>, end: Option<&str>) -> String {
         let field = |column: &InputColumn| {
             let cast = if column.kind.is_some() { "" } else { "::text" };
             format!("q.{}{cast}", quoted(&column.name))
@@ -92,12 +114,8 @@ impl Query {
         if let Some(cursor) = &self.cursor {
             let cursor = format!("q.{}", quoted(cursor));
             fields.push(format!("{cursor}::text"));
-            let bound = match (begin, &self.after) {
-                (Begin::At(value), _) => format!("{cursor} >= {}", literal(value)),
-                (Begin::Start(_), Some(after)) => format!("{cursor} > {}", literal(after)),
-                (Begin::Start(_), None) => format!("{cursor} IS NOT NULL"),
-            };
-            conditions = format!(" WHERE {bound} ORDER BY {cursor}");
+            let end = end.map(|end| format!(" AND {cursor} <= {}", literal(end))).unwrap_or_default();
+            conditions = format!(" WHERE {}{end} ORDER BY {cursor}", self.bound(&cursor, begin));
         }
         if let Begin::Start(skipped @ 1..) = begin {
             conditions.push_str(&format!(" OFFSET {skipped}"));
@@ -130,7 +148,7 @@ mod tests {
         let query = Query::new(&options).expect("a query");
         assert_eq!(query.describe(), "SELECT * FROM \"plant\".\"readings\" AS q LIMIT 0");
         let select = "COPY (SELECT q.\"id\", q.\"where\"::text, q.\"id\"::text FROM \"plant\".\"readings\" AS q WHERE q.\"id\"";
-        let copy = |begin| query.copy(&columns(), begin);
+        let copy = |begin| query.copy(&columns(), begin, None);
         assert_eq!(
             copy(Begin::Start(0)),
             format!("{select} IS NOT NULL ORDER BY q.\"id\") TO STDOUT (FORMAT binary)")
@@ -139,9 +157,18 @@ mod tests {
             copy(Begin::At("it's")),
             format!("{select} >= 'it''s' ORDER BY q.\"id\") TO STDOUT (FORMAT binary)")
         );
+        assert_eq!(
+            query.copy(&columns(), Begin::At("1"), Some("9")),
+            format!("{select} >= '1' AND q.\"id\" <= '9' ORDER BY q.\"id\") TO STDOUT (FORMAT binary)")
+        );
+        assert_eq!(
+            query.newest(Begin::At("1")),
+            "SELECT (SELECT q.\"id\"::text FROM \"plant\".\"readings\" AS q WHERE q.\"id\" >= '1' ORDER BY q.\"id\" DESC LIMIT 1), \
+             txid_snapshot_xmax(txid_current_snapshot())"
+        );
         let after = Query::new(&QueryOptions { after: Some("7".into()), ..options }).expect("a query");
         assert_eq!(
-            after.copy(&columns(), Begin::Start(3)),
+            after.copy(&columns(), Begin::Start(3), None),
             format!("{select} > '7' ORDER BY q.\"id\" OFFSET 3) TO STDOUT (FORMAT binary)")
         );
     }
@@ -152,7 +179,7 @@ mod tests {
             QueryOptions { query: Some("SELECT 1 AS id -- one;\n;".into()), ..QueryOptions::default() };
         let query = Query::new(&options).expect("a query");
         assert_eq!(
-            query.copy(&columns(), Begin::Start(0)),
+            query.copy(&columns(), Begin::Start(0), None),
             "COPY (SELECT q.\"id\", q.\"where\"::text FROM (SELECT 1 AS id -- one;\n\n) AS q) TO STDOUT (FORMAT binary)"
         );
     }

@@ -29,9 +29,9 @@ pub enum Delivery {
 #[serde(rename_all = "snake_case")]
 // Exhaustive: nothing may be lost or repeated, or nothing may be lost.
 pub enum Required {
-    /// [`Delivery::ExactlyOnce`].
+    /// Nothing may be lost, and nothing repeated.
     ExactlyOnce,
-    /// [`Delivery::AtLeastOnce`], or better.
+    /// Nothing may be lost.
     AtLeastOnce,
 }
 

@@ -251,6 +251,15 @@ pub trait SourceSpec: Send + Sync {
         Ok(None)
     }
 
+    /// What stands in `file`, one of its inputs as messages name it, before the first record: so that rejected records can be read again by themselves, after it
+    /// (`tidemill retry`). `None` if it does not read text.
+    ///
+    /// # Errors
+    /// If a header is needed, and the file does not exist any more; if records cannot be read without the rest of their file.
+    fn header(&self, _file: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// Whether it supports [`Source::save`] and [`Source::restore`]. A replayable source that does not cannot be used in a run with
     /// checkpoints.
     fn can_resume(&self) -> bool {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::file::FileOptions;
+use super::file::{FileOptions, beginning};
+use super::stream::HEAD;
 use super::{OpenOptions, Source, SourceSpec, Traits};
 use crate::atomic::Outputs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::Base;
-use crate::format::{Format, unpivoted};
+use crate::format::{Format, Head, unpivoted};
 use crate::options::{merged, parameters_of};
 use crate::time::TimeParser;
 
@@ -77,6 +78,32 @@ impl<T: TextSource> SourceSpec for T {
 
     fn times(&self) -> Result<Option<TimeParser>> {
         self.time_parser()
+    }
+
+    fn header(&self, file: &str) -> Result<Option<Vec<u8>>> {
+        let format = unpivoted(self.format(&OpenOptions::default())?);
+        if format.names_sensors_after_files() {
+            return Err(Error::config("the sensors are named after the files that their records are in")
+                .with_help("repair the files themselves, and run the pipeline again"));
+        }
+        let files = self.file_options().files(T::EXTENSIONS, &Outputs::default()).unwrap_or_default();
+        let found = files.iter().find(|found| *found.name == *file && found.regular().is_some());
+        let Some(found) = found else {
+            return match format.records_name_fields() || format.declared(file)?.is_some() {
+                true => Ok(Some(Vec::new())),
+                false => Err(Error::unavailable(format!(
+                    "{file} does not exist any more, and records need its header"
+                ))
+                .with_help(
+                    "restore it; or write header and records into a file, and run the pipeline over that",
+                )),
+            };
+        };
+        let mut bytes = beginning(found, HEAD)?;
+        let head = Head { name: &found.name, stem: &found.stem, bytes: &bytes, is_whole: bytes.len() < HEAD };
+        let length = format.bind(head, &Arc::new(format.schema(head)?))?.skip_bytes;
+        bytes.truncate(length);
+        Ok(Some(bytes))
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {

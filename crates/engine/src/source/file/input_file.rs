@@ -76,7 +76,7 @@ impl InputFile {
     }
 
     /// The path of a regular file; standard input may be one too.
-    pub(super) fn regular(&self) -> Option<PathBuf> {
+    pub(in crate::source) fn regular(&self) -> Option<PathBuf> {
         let path = match (&self.path, &self.address) {
             (Some(path), _) => path.clone(),
             (None, None) => PathBuf::from(STDIN),

@@ -1,0 +1,159 @@
+//! Topics of a broker that most tests share, and the messages in them.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tidemill_acceptance::Kafka;
+
+/// A longer wait for messages will not succeed.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// The broker of all tests that do not kill it.
+pub fn shared() -> &'static Kafka {
+    static SHARED: OnceLock<Kafka> = OnceLock::new();
+    SHARED.get_or_init(Kafka::start)
+}
+
+/// A new topic of `broker`.
+pub fn topic(broker: &Kafka, name: &str, partitions: u32) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let topic = format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    broker.create_topic(&topic, partitions);
+    topic
+}
+
+/// A message as `kcat -J` shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub partition: i64,
+    pub offset: i64,
+    pub time: i64,
+    pub key: Option<String>,
+    pub value: String,
+}
+
+/// Sends lines of `key|value` to a topic, as any producer does: partitions by the key.
+pub fn send(broker: &Kafka, topic: &str, lines: &str, more: &[&str]) {
+    let mut command = broker.kcat();
+    command
+        .args([
+            "-P",
+            "-t",
+            topic,
+            "-K",
+            "|",
+            "-X",
+            "partitioner=murmur2_random",
+            "-X",
+            "enable.idempotence=true",
+        ])
+        .args(more);
+    feed(&mut command, lines);
+}
+
+fn feed(command: &mut Command, lines: &str) {
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("kcat runs");
+    child.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("written");
+    assert!(child.wait().expect("an end").success());
+}
+
+/// The messages of a topic that consumers of committed transactions read.
+pub fn read(broker: &Kafka, topic: &str) -> Vec<Seen> {
+    read_with(broker, topic, "read_committed")
+}
+
+/// The same with another isolation level.
+pub fn read_with(broker: &Kafka, topic: &str, isolation: &str) -> Vec<Seen> {
+    let mut command = broker.kcat();
+    command.args(["-C", "-q", "-e", "-J", "-o", "beginning", "-t", topic, "-X"]);
+    let output = command.arg(format!("isolation.level={isolation}")).output().expect("kcat runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8").lines().map(seen).collect()
+}
+
+fn seen(line: &str) -> Seen {
+    let value: Value = serde_json::from_str(line).expect("JSON of kcat");
+    Seen {
+        partition: value["partition"].as_i64().expect("a partition"),
+        offset: value["offset"].as_i64().expect("an offset"),
+        time: value["ts"].as_i64().expect("a time"),
+        key: value["key"].as_str().map(str::to_owned),
+        value: value["payload"].as_str().expect("a payload").to_owned(),
+    }
+}
+
+/// Waits until a topic has at least `count` messages, and returns all.
+pub fn wait_for(broker: &Kafka, topic: &str, count: usize) -> Vec<Seen> {
+    let begun = Instant::now();
+    loop {
+        let seen = read(broker, topic);
+        if seen.len() >= count {
+            return seen;
+        }
+        assert!(begun.elapsed() < LIMIT, "{topic} has {} messages of {count}", seen.len());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Waits until `holds`.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < LIMIT, "{what} does not happen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The field of a JSON message.
+pub fn field(message: &Seen, name: &str) -> Value {
+    serde_json::from_str::<Value>(&message.value).expect("JSON")[name].clone()
+}
+
+/// JSON messages of `sensors` sensors with the numbers `from..to`, one of each sensor after another: `s3|{"n":7,"t":"…"}`.
+pub fn numbered(sensors: usize, from: u64, to: u64) -> String {
+    let mut lines = String::new();
+    for n in from..to {
+        let time = format!("2026-01-01T{:02}:{:02}:{:02}Z", n / 3600 % 24, n / 60 % 60, n % 60);
+        for sensor in 0..sensors {
+            lines += &format!("s{sensor}|{{\"t\":\"{time}\",\"n\":{n}}}\n");
+        }
+    }
+    lines
+}
+
+/// A pipeline of the messages of [`numbered`], with the mean of the last four numbers of each sensor.
+pub fn means(broker: &str, from: &str, to: &str, source: &str) -> String {
+    format!(
+        "[source]\ntype = 'kafka'\nbrokers = '{broker}'\ntopic = '{from}'\ngroup = 'g-{to}'\npayload = 'json'\n\
+         time = 't'\nmeasurements = ['n']\n{source}\n\
+         [[stage]]\ntype = 'moving_average'\nwindow = 4\n\
+         [[sink]]\ntype = 'kafka'\nbrokers = '{broker}'\ntopic = '{to}'\n"
+    )
+}
+
+/// Checks that the topic has the numbers `0..to` of each sensor once, in order, with the mean of the last four: nothing was lost, repeated or forgotten.
+pub fn check_means(messages: &[Seen], sensors: usize, to: u64) {
+    let mut next = vec![0_u64; sensors];
+    for message in messages {
+        let key = message.key.as_deref().expect("a key");
+        let sensor: usize = key[1..].parse().expect("a sensor");
+        let n = field(message, "n").as_f64().expect("a number");
+        let expected = next[sensor];
+        assert!(n == expected as f64, "{key}: {n} follows {} numbers: {:?}", next[sensor], of(messages, key));
+        let first = expected.saturating_sub(3);
+        let mean = (first + expected) as f64 / 2.0;
+        assert_eq!(field(message, "n_avg").as_f64(), Some(mean), "{key} at {n}: {}", message.value);
+        next[sensor] += 1;
+    }
+    assert!(next.iter().all(|next| *next == to), "{next:?} of {to}");
+}
+
+/// The places and values of a sensor's messages.
+fn of<'m>(messages: &'m [Seen], key: &str) -> Vec<(i64, i64, &'m str)> {
+    let own = messages.iter().filter(|message| message.key.as_deref() == Some(key));
+    own.map(|message| (message.partition, message.offset, &*message.value)).collect()
+}

@@ -1,0 +1,49 @@
+//! What `tidemill doctor` asks of a client.
+
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
+use tidemill_connect::blocking::Blocking;
+use tidemill_connect::endpoint::reach;
+use tidemill_engine::error::Result;
+use tidemill_engine::probe::Probe;
+use tidemill_engine::time::Clock;
+
+use super::{Answer, Client, ClientOptions, Endpoint, request};
+
+/// Bytes of an answer at most.
+const ANSWER: usize = 1 << 20;
+
+/// Resolves the name of the server, connects, and verifies its certificate; `None` if a step has failed.
+pub fn probe_server(
+    probe: &mut Probe,
+    endpoint: Result<Endpoint>,
+    options: &ClientOptions,
+) -> Option<Endpoint> {
+    let endpoint =
+        probe.step("address", || endpoint.map(|endpoint| (endpoint.clone(), endpoint.to_string())))?;
+    let tls = endpoint.is_tls.then_some(&options.tls);
+    reach(probe, &endpoint.host, endpoint.port, tls)?;
+    Some(endpoint)
+}
+
+/// Sends one request with an empty body.
+///
+/// # Errors
+/// As [`Client::send`]; if the answer is an error other than `accepted`.
+pub fn ask(
+    endpoint: &Endpoint,
+    method: Method,
+    headers: &[(HeaderName, HeaderValue)],
+    options: &ClientOptions,
+    accepted: &[u16],
+) -> Result<Answer> {
+    let runtime = Blocking::new(Arc::default())?;
+    let mut client = Client::new(endpoint.clone(), options.tls.clone(), options.timeout()?);
+    let answer = runtime.wait(client.send(request(method, &endpoint.path, headers, Vec::new())?, ANSWER))?;
+    match answer.status.is_success() || accepted.contains(&answer.status.as_u16()) {
+        true => Ok(answer),
+        false => Err(answer.refusal(endpoint, &Clock::default())),
+    }
+}
