@@ -15,7 +15,7 @@ use crate::source::{Csv, Io, OpenOptions, Progress, Synthetic};
 use crate::stage::{Fit, Fitted, Flow, MovingAverage, Process, Reach, Stage};
 
 /// Stages of every reach, as fragments of a pipeline file.
-pub(crate) const STAGES: [&str; 18] = [
+pub(crate) const STAGES: [&str; 19] = [
     "type = \"threshold\"\nmin = -50.0\nmax = 90.0",
     "type = \"threshold\"\nmin = 0.0\naction = \"mask\"\nsensors.\"s1*\" = { min = 10.0 }",
     "type = \"normalize\"\nmethod = \"min_max\"\nfit = true",
