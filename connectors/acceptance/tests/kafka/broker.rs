@@ -1,5 +1,6 @@
 //! Topics of a broker that most tests share, and the messages in them.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -7,7 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tidemill_acceptance::Kafka;
+use tidemill_acceptance::{Kafka, Run};
+use tidemill_kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+use tidemill_kafka::rdkafka::error::KafkaError;
+use tidemill_kafka::rdkafka::message::BorrowedMessage;
+use tidemill_kafka::rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 /// A longer wait for messages will not succeed.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -26,7 +31,7 @@ pub fn topic(broker: &Kafka, name: &str, partitions: u32) -> String {
     topic
 }
 
-/// A message as `kcat -J` shows it.
+/// A message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     pub partition: i64,
@@ -68,33 +73,57 @@ pub fn read(broker: &Kafka, topic: &str) -> Vec<Seen> {
 
 /// The same with another isolation level.
 pub fn read_with(broker: &Kafka, topic: &str, isolation: &str) -> Vec<Seen> {
-    let mut command = broker.kcat();
-    command.args(["-C", "-q", "-e", "-J", "-o", "beginning", "-t", topic, "-X"]);
-    let output = command.arg(format!("isolation.level={isolation}")).output().expect("kcat runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").lines().map(seen).collect()
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.address()).set("group.id", "reader");
+    config.set("isolation.level", isolation).set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(30)).expect("an answer");
+    let count = metadata.topics()[0].partitions().len();
+    let mut all = TopicPartitionList::new();
+    for partition in 0..count as i32 {
+        all.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+    }
+    consumer.assign(&all).expect("assigned");
+    let (mut seen, mut ended, begun) = (Vec::new(), BTreeSet::new(), Instant::now());
+    while ended.len() < count {
+        assert!(begun.elapsed() < LIMIT, "{topic} cannot be read");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => seen.push(Seen::of(&message)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            Some(Err(_)) | None => {}
+        }
+    }
+    seen
 }
 
-fn seen(line: &str) -> Seen {
-    let value: Value = serde_json::from_str(line).expect("JSON of kcat");
-    Seen {
-        partition: value["partition"].as_i64().expect("a partition"),
-        offset: value["offset"].as_i64().expect("an offset"),
-        time: value["ts"].as_i64().expect("a time"),
-        key: value["key"].as_str().map(str::to_owned),
-        value: value["payload"].as_str().expect("a payload").to_owned(),
+impl Seen {
+    fn of(message: &BorrowedMessage<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        Self {
+            partition: message.partition().into(),
+            offset: message.offset(),
+            time: message.timestamp().to_millis().expect("a time"),
+            key: message.key().map(text),
+            value: message.payload().map(text).unwrap_or_default(),
+        }
     }
 }
 
 /// Waits until a topic has at least `count` messages, and returns all.
-pub fn wait_for(broker: &Kafka, topic: &str, count: usize) -> Vec<Seen> {
+pub fn wait_for(broker: &Kafka, topic: &str, count: usize, runs: &[&Run]) -> Vec<Seen> {
     let begun = Instant::now();
     loop {
         let seen = read(broker, topic);
         if seen.len() >= count {
             return seen;
         }
-        assert!(begun.elapsed() < LIMIT, "{topic} has {} messages of {count}", seen.len());
+        let said: Vec<_> = runs.iter().map(|run| run.said()).collect();
+        assert!(
+            begun.elapsed() < LIMIT,
+            "{topic} has {} messages of {count}: {}",
+            seen.len(),
+            said.join("\n")
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -52,7 +52,7 @@ fn tidemill_killed_at_any_moment_loses_and_repeats_nothing() {
     }
     let run = job.start();
     let all = kills * 500;
-    let messages = wait_for(&broker, &to, SENSORS * all as usize);
+    let messages = wait_for(&broker, &to, SENSORS * all as usize, &[&run]);
     run.stop().success();
     check_means(&messages, SENSORS, all);
 }
@@ -71,7 +71,7 @@ fn a_broker_killed_at_any_moment_makes_the_run_wait_and_no_record_is_lost_or_rep
         broker.restart();
     }
     let all = kills * 500;
-    let messages = wait_for(&broker, &to, SENSORS * all as usize);
+    let messages = wait_for(&broker, &to, SENSORS * all as usize, &[&run]);
     run.stop().success();
     check_means(&messages, SENSORS, all);
     assert_eq!(read(&broker, &to).len(), SENSORS * all as usize);
@@ -89,7 +89,7 @@ fn a_run_that_starts_while_the_broker_of_the_sink_is_down_delivers_when_it_is_up
     let run = job.start();
     run.wait_for("retrying until delivery succeeds");
     sink.start();
-    let messages = wait_for(&sink, &to, 200);
+    let messages = wait_for(&sink, &to, 200, &[&run]);
     run.stop().success();
     check_means(&messages, 2, 100);
 }

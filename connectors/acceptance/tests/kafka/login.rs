@@ -27,7 +27,7 @@ fn a_login_is_needed_a_wrong_one_is_an_error_and_the_password_is_nowhere() {
     send(&broker, &from, &numbered(2, 0, 50), &[]);
     let job = Job::new(&sasl(SECRET));
     let run = job.start();
-    let messages = wait_for(&broker, &to, 100);
+    let messages = wait_for(&broker, &to, 100, &[&run]);
     let said = run.stop().success();
     check_means(&messages, 2, 50);
     assert!(!said.contains(SECRET), "{said}");
@@ -49,7 +49,7 @@ fn a_broker_is_verified() {
     let ca = broker.authority().certificate();
     let job = Job::new(&with(&pipeline, &format!("tls = {{ ca = '{}' }}", ca.display())));
     let run = job.start();
-    let messages = wait_for(&broker, &to, 100);
+    let messages = wait_for(&broker, &to, 100, &[&run]);
     run.stop().success();
     check_means(&messages, 2, 50);
 }

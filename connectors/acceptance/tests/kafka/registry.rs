@@ -75,7 +75,7 @@ fn a_schema_that_changes_during_the_run_is_followed_and_what_does_not_fit_is_rej
     send(broker, &from, &payload(1, &[&time, &1.5_f64.to_le_bytes()]));
     let job = Job::new(&pipeline(broker, &from, &to, "avro", &registry));
     let run = job.start();
-    wait_for(broker, &to, 1);
+    wait_for(broker, &to, 1, &[&run]);
     send(broker, &from, &payload(2, &[&long(2), b"ab", &long(1), &2.5_f64.to_le_bytes(), &time]));
     send(broker, &from, &payload(2, &[&long(2), b"ab", &long(0), &time]));
     // A schema that nobody has, one byte too many, no schema at all.
@@ -83,7 +83,7 @@ fn a_schema_that_changes_during_the_run_is_followed_and_what_does_not_fit_is_rej
     send(broker, &from, &payload(1, &[&time, &1.5_f64.to_le_bytes(), b"x"]));
     send(broker, &from, b"{\"n\":1}");
     send(broker, &from, &payload(1, &[&time, &3.5_f64.to_le_bytes()]));
-    let messages = wait_for(broker, &to, 4);
+    let messages = wait_for(broker, &to, 4, &[&run]);
     run.stop().success();
     let values: Vec<_> = messages.iter().map(|message| field(message, "n").as_f64()).collect();
     assert_eq!(values, [Some(1.5), Some(2.5), None, Some(3.5)]);
@@ -99,7 +99,7 @@ fn json_with_the_number_of_a_schema_is_json() {
     send(broker, &from, &payload(1, &[br#"{"t":"2026-01-01T00:00:00Z","n":4}"#]));
     let job = Job::new(&pipeline(broker, &from, &to, "json", &registry));
     let run = job.start();
-    let messages = wait_for(broker, &to, 1);
+    let messages = wait_for(broker, &to, 1, &[&run]);
     run.stop().success();
     assert_eq!(field(&messages[0], "n").as_f64(), Some(4.0));
 }

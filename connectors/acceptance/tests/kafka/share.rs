@@ -20,7 +20,7 @@ fn two_processes_with_fixed_partitions_write_what_one_would_though_one_is_killed
     let (low, high) = (part("0-3"), part("4-7"));
     send(broker, &from, &numbered(SENSORS, 0, 5), &[]);
     let (first, second) = (low.start(), high.start());
-    wait_for(broker, &to, SENSORS);
+    wait_for(broker, &to, SENSORS, &[&first, &second]);
     drop(second.kill());
     send(broker, &from, &numbered(SENSORS, 5, 10), &[]);
     // The partitions of the one that lives go on.
@@ -29,12 +29,12 @@ fn two_processes_with_fixed_partitions_write_what_one_would_though_one_is_killed
     });
     let second = high.start();
     send(broker, &from, &numbered(SENSORS, 10, 15), &[]);
-    wait_for(broker, &to, SENSORS * 15);
+    wait_for(broker, &to, SENSORS * 15, &[&first, &second]);
     first.stop().success();
     second.stop().success();
     let one = Job::new(&means(&broker.address(), &from, &alone, ""));
     let run = one.start();
-    wait_for(broker, &alone, SENSORS * 15);
+    wait_for(broker, &alone, SENSORS * 15, &[&run]);
     run.stop().success();
     let both = read(broker, &to);
     check_means(&both, SENSORS, 15);
@@ -64,10 +64,10 @@ fn members_that_come_and_go_lose_and_repeat_nothing() {
     for round in 0..3_u64 {
         let come = second.start();
         send(broker, &from, &numbered(SENSORS, 100 + round * 200, 200 + round * 200), &[]);
-        wait_for(broker, &to, SENSORS * (200 + round as usize * 200));
+        wait_for(broker, &to, SENSORS * (200 + round as usize * 200), &[&stay, &come]);
         send(broker, &from, &numbered(SENSORS, 200 + round * 200, 300 + round * 200), &[]);
         come.stop().success();
-        wait_for(broker, &to, SENSORS * (300 + round as usize * 200));
+        wait_for(broker, &to, SENSORS * (300 + round as usize * 200), &[&stay]);
     }
     stay.stop().success();
     // Two processes deliver on their own: what one has read of a sensor first may be written after what the other has read then.

@@ -39,7 +39,7 @@ fn records_become_messages_with_key_and_time_in_the_partition_of_the_key() {
     send(broker, &from, &numbered(10, 0, 50), &[]);
     let job = Job::new(&means(&broker.address(), &from, &to, ""));
     let run = job.start();
-    let messages = wait_for(broker, &to, 500);
+    let messages = wait_for(broker, &to, 500, &[&run]);
     let said = run.stop().success();
     assert!(said.contains("exactly once"), "{said}");
     check_means(&messages, 10, 50);
@@ -70,7 +70,7 @@ fn a_topic_may_depend_on_the_record_and_a_message_may_be_csv() {
     let job = Job::new(&(means(&broker.address(), &from, &format!("{from}.{{sensor}}"), "") + more));
     let run = job.start();
     for sensor in 0..3 {
-        let messages = wait_for(broker, &format!("{from}.s{sensor}"), 5);
+        let messages = wait_for(broker, &format!("{from}.s{sensor}"), 5, &[&run]);
         let values: Vec<_> = messages.iter().map(|message| message.value.as_str()).collect();
         let line = values[1];
         for part in ["2026-01-01T00:00:01Z", &format!("s{sensor}"), "0.5"] {
