@@ -43,6 +43,7 @@
 //! # Cargo features
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
+//! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
 //! - `http`, `kafka`, `mail`, `mqtt`, `nats`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
 //!   `type`. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
@@ -66,7 +67,7 @@ pub mod runtime {
     pub use tidemill_engine::cuts::CutRequest;
     pub use tidemill_engine::probe::{Probe, Step};
     pub use tidemill_engine::runtime::{
-        FirstPassReport, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
+        FirstPassReport, Meters, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
     };
     pub use tidemill_engine::{Running, Status};
 }
@@ -92,13 +93,13 @@ pub mod source {
 /// [`WindowStatistic`](stage::WindowStatistic) or [`IntervalStatistic`](stage::IntervalStatistic) for a new one; [`Stage`](stage::Stage) itself where whole columns are needed.
 pub mod stage {
     pub use tidemill_core::stage::{
-        Action, Aggregate, Alerts, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow, EachSensor,
-        EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval, IntervalStatistic, Intervals,
-        IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving, MovingAverage, MovingMax,
-        MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate, RateMethod, Reach,
-        ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage, Silence, Stage,
-        Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window, WindowStatistic,
-        WriteColumn,
+        Action, Aggregate, Alerts, Average, Bounds, ByColumn, Columns, Component, Dedupe, EachRow,
+        EachSensor, EachSeries, Emitted, Exception, Fit, Fitted, Flow, Foresight, Interval,
+        IntervalStatistic, Intervals, IntoStage, Keep, Last, Look, Max, Method, Middle, Min, Moving,
+        MovingAverage, MovingMax, MovingMedian, MovingMin, MovingStd, Normalize, Nulls, Pivot, Process, Rate,
+        RateMethod, Reach, ReadColumn, Record, Row, RowStage, Run, SensorStage, SensorStates, SeriesStage,
+        Silence, Stage, Statistic, Std, Threshold, TimeBasis, Timer, Unknown, Unusual, Value, Window,
+        WindowStatistic, WriteColumn,
     };
 }
 
@@ -132,7 +133,9 @@ pub mod error {
 
 /// Timestamps (nanoseconds since 1970, UTC), durations, watermarks.
 pub mod time {
-    pub use tidemill_core::time::{Agreement, Clock, Period, TimeParser, Timestamp, Watermark, parse_duration};
+    pub use tidemill_core::time::{
+        Agreement, Clock, Period, TimeParser, Timestamp, Watermark, parse_duration,
+    };
 }
 
 /// Sensor names and their ids in a batch.

@@ -250,6 +250,7 @@ fn no_talk_tells_it() {
             let is_said = said.contains(shown) || said.contains(&shown.replace('"', "\\\""));
             assert!(may_be_said || talked == is_said, "{said}");
             assert!(!is_fine || remark.is_none_or(|remark| said.contains(remark)), "{said}");
+            run(&["run", "p.toml", "--log", "json", "--log-level", "trace", "--state", "state-of-log"]);
             run(&["explain", "p.toml"]);
             run(&["validate", "p.toml"]);
             run(&["state", "inspect", "state"]);

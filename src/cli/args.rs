@@ -41,6 +41,8 @@ pub(super) enum Verb {
     Fit(FitArgs),
     /// Generate synthetic readings of a plant from a seed
     Generate(GenerateArgs),
+    /// Ask a run that listens (`run --listen`) whether it is ready
+    Health(HealthArgs),
     /// Inspect the state folder of a run (`run --state`)
     #[command(subcommand)]
     State(StateVerb),
@@ -91,12 +93,54 @@ pub(super) struct DriveArgs {
     pub(super) quiet: bool,
 }
 
+/// What is written to standard error, and how.
+#[derive(Args, Debug)]
+pub(super) struct LogArgs {
+    /// How events, notes and errors are written to standard error
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(super) log: LogFormat,
+    /// The least important events that are written
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub(super) log_level: LogLevel,
+}
+
+/// Where a run can be seen, and by whom.
+#[derive(Args, Debug)]
+pub(super) struct ListenArgs {
+    /// Answer HTTP requests for /metrics, /ready and /live at this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// The file with the token that requests must have (`Authorization: Bearer …`); by default, the environment variable TIDEMILL_LISTEN_TOKEN
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub(super) listen_token: Option<PathBuf>,
+    /// A name of this machine that requests may use, besides `localhost` and addresses; may be given several times
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub(super) listen_host: Vec<String>,
+    /// Listen at an address that others can reach, without a token
+    #[arg(long, requires = "listen")]
+    pub(super) insecure: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HealthArgs {
+    /// What to ask
+    #[arg(default_value = "http://127.0.0.1:9464/ready")]
+    pub(super) url: String,
+    /// The file with the token; by default, the environment variable TIDEMILL_LISTEN_TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub(super) listen_token: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    #[command(flatten)]
+    pub(super) listen: ListenArgs,
     /// Keep checkpoints in this folder, and resume from the last one after a crash, a kill or a stop
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
@@ -138,6 +182,8 @@ pub(super) struct RecordArgs {
     pub(super) pipeline: FileArgs,
     #[command(flatten)]
     pub(super) drive: DriveArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
     /// The recording to write; must be new
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: PathBuf,
@@ -307,6 +353,30 @@ pub(super) enum ProgressMode {
     Always,
     /// Never
     Never,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Sentences for people
+    #[default]
+    Text,
+    /// One object per line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    /// What ends the run
+    Error,
+    /// What somebody may have to act on
+    Warn,
+    /// What happens in the ordinary life of a run
+    #[default]
+    Info,
+    /// What happens again and again; and warnings of libraries
+    Debug,
+    /// Everything, also from libraries
+    Trace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

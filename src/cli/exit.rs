@@ -41,7 +41,7 @@ fn tell(failure: &Failure) -> u8 {
             let _closed = error.print();
             return if is_help { 0 } else { ErrorKind::Usage.exit_code() };
         }
-        failure => output::notes(&message_of(failure)),
+        failure => output::error(&message_of(failure)),
     }
     match failure {
         Failure::Error(error) => error.kind().exit_code(),
@@ -82,8 +82,8 @@ fn tell_panic(info: &PanicHookInfo<'_>) {
         return;
     }
     let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-    output::note(&format!(
+    output::error(&TerminalText::from(&*format!(
         "error: internal error{place}\n  help: this is a bug in tidemill, please report it with the pipeline file \
          and a piece of the data"
-    ));
+    )));
 }

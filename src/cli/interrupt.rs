@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::service;
 use tidemill_core::error::ErrorKind;
-use tidemill_engine::notes::say;
+use tidemill_core::error::Masks;
+use tidemill_engine::notes::Event;
 use tidemill_engine::sink::end_alert_commands;
 
 /// How long a stopping run may make no progress while it writes received records.
@@ -52,6 +54,11 @@ pub(super) fn commits() {
     PROGRESS.is_committing.store(true, Ordering::Relaxed);
 }
 
+/// Whether the run commits its output.
+pub(super) fn is_committing() -> bool {
+    PROGRESS.is_committing.load(Ordering::Relaxed)
+}
+
 /// Ends the process when there is no progress for too long: a blocked output must not keep it running for ever. The thread lives as
 /// long as the process.
 fn give_up_later() {
@@ -60,7 +67,8 @@ fn give_up_later() {
         while !stall.is_stalled(&PROGRESS, Instant::now()) {
             std::thread::sleep(LOOK);
         }
-        say("no progress for 10 s while writing received records; stopped without them");
+        let said = "no progress for 10 s while writing received records; stopped without them";
+        Event::warn("gave_up").say(&Masks::default(), said);
         end();
     };
     let _stops_by_itself = std::thread::Builder::new().name("give up".into()).spawn(give_up);
@@ -77,7 +85,8 @@ pub(super) fn interrupt(stop: &AtomicBool) {
     if stop.swap(true, Ordering::Relaxed) {
         end();
     }
-    say("stopping; press Ctrl-C again to stop at once");
+    service::tell("STOPPING=1");
+    Event::info("stopping").say(&Masks::default(), "stopping; press Ctrl-C again to stop at once");
     give_up_later();
 }
 

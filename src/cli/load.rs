@@ -3,7 +3,7 @@
 use super::args::{DriveArgs, FileArgs};
 use super::failure::{Failure, Outcome};
 use super::interrupt;
-use super::output;
+use super::{masked, output};
 use tidemill_core::error::{Error, Result};
 use tidemill_engine::executor::{self, RunOptions};
 use tidemill_engine::pipeline::{Plan, Resolved, Spec, Touched};
@@ -26,7 +26,7 @@ pub(super) fn spec(args: &FileArgs) -> Result<Spec> {
 /// The pipeline in the file, checked.
 pub(super) fn pipeline(args: &FileArgs) -> Outcome<Resolved> {
     let resolved = spec(args)?.resolve()?;
-    output::hide(&resolved.pipeline.secrets);
+    masked::hide(&resolved.pipeline.secrets);
     Ok(resolved)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn read(args: &FileArgs) -> Touched {
 pub(super) fn plan(args: &FileArgs) -> Outcome<(Resolved, Plan)> {
     let (resolved, plan) =
         spec(args)?.plan(|pipeline| executor::columns(pipeline, &OpenOptions::default()))?;
-    output::hide(&resolved.pipeline.secrets);
+    masked::hide(&resolved.pipeline.secrets);
     resolved.pipeline.secrets.remarks().iter().for_each(|remark| output::note(&format!("note: {remark}")));
     Ok((resolved, plan))
 }

@@ -15,7 +15,10 @@ mod init;
 mod interrupt;
 mod list;
 mod load;
+mod log;
+mod masked;
 mod memory;
+mod observe;
 mod outbox;
 mod output;
 mod profile;
@@ -28,6 +31,7 @@ mod retry;
 mod roofline;
 mod run;
 mod schema;
+mod service;
 mod signals;
 mod state;
 mod summary;
@@ -48,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     memory::keep_freed();
     let arguments: Vec<_> = arguments.into_iter().collect();
     signals::ignore_file_too_large();
+    log::install();
     exit::guard(|| match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => dispatch(arguments.verb),
         Err(error) => Err(harmless(error, &arguments).into()),
@@ -74,6 +79,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Schema(args) => schema::schema(&args),
         Verb::Fit(args) => fit::fit(&args),
         Verb::State(verb) => state::state(&verb),
+        Verb::Health(args) => observe::health(&args),
         Verb::Outbox(verb) => outbox::outbox(&verb),
         Verb::Retry(args) => retry::retry(&args),
         Verb::Roofline(args) => roofline::roofline(&args),

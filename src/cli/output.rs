@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+
+use tracing::Level;
 
 use super::failure::{Failure, Outcome};
-use tidemill_core::error::{Error, ErrorKind, hide_secrets, visible, visible_lines};
+use super::{log, masked};
+use tidemill_core::error::{Error, ErrorKind, visible, visible_lines};
 use tidemill_engine::atomic::{self, AtomicFile};
-use tidemill_engine::pipeline::Secrets;
 use tidemill_engine::{environment, notes};
 
 /// Writes data to standard output.
@@ -70,25 +71,9 @@ impl Deref for TerminalText {
     }
 }
 
-/// Secrets of this process's pipelines, which are masked in all messages.
-static SECRETS: Mutex<Vec<Secrets>> = Mutex::new(Vec::new());
-
-/// From now on, these are masked in all messages.
-pub(super) fn hide(secrets: &Secrets) {
-    if !secrets.is_empty() {
-        SECRETS.lock().unwrap_or_else(PoisonError::into_inner).push(secrets.clone());
-    }
-}
-
-fn hidden(page: &TerminalText, hide: impl Fn(&Secrets, &str) -> String) -> String {
-    let secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
-    let text = secrets.iter().fold(page.0.clone(), |text, secrets| hide(secrets, &text));
-    hide_secrets(&text).into_owned()
-}
-
 /// Writes a page to standard output.
 pub(super) fn page(page: &TerminalText) -> Outcome {
-    data(&hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned()))
+    data(&masked::data(page))
 }
 
 /// Writes a line to standard error. It is not an error if nothing reads it.
@@ -98,19 +83,31 @@ pub(super) fn note(text: &str) {
 
 /// Writes lines to standard error, likewise.
 pub(super) fn notes(page: &TerminalText) {
-    let text = hidden(page, |secrets, text| secrets.hide(text).into_owned());
-    notes::write(&format!("{text}\n"));
+    match log::is_json() {
+        true => log::page(Level::INFO, "note", page),
+        false => notes::write(&format!("{}\n", masked::message(page))),
+    }
 }
 
-/// Writes the report of a run to standard error, likewise: short secrets have been masked in it already, and must not be masked in its data.
+/// Writes the error that ends the command to standard error, likewise.
+pub(super) fn error(page: &TerminalText) {
+    match log::is_json() {
+        true => log::page(Level::ERROR, "error", page),
+        false => notes(page),
+    }
+}
+
+/// Writes the summary of a run to standard error, likewise: short secrets have been masked in it already, and must not be masked in its data.
 pub(super) fn told(page: &TerminalText) {
-    let text = hidden(page, |secrets, text| secrets.masks().hide_long(text).into_owned());
-    notes::write(&format!("{text}\n"));
+    // The event at the end of the run has its counts.
+    if !log::is_json() {
+        notes::write(&format!("{}\n", masked::data(page)));
+    }
 }
 
 /// Whether standard error supports colours: it is a terminal, and `NO_COLOR` is empty or not set.
 pub(super) fn is_styled() -> bool {
-    is_terminal() && environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
+    !log::is_json() && is_terminal() && environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether standard error is a terminal.

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::Level;
 
 use super::args::{DriveArgs, ProgressMode};
 use super::summary::count;
-use super::{interrupt, output};
+use super::{interrupt, log, output};
 use tidemill_engine::executor::Observer;
 use tidemill_engine::source::Progress;
 
@@ -35,6 +36,8 @@ impl Display {
         let is_terminal = output::is_terminal();
         let is_wanted = !args.quiet
             && (args.progress == ProgressMode::Always || args.progress == ProgressMode::Auto && is_terminal);
+        // A bar between the lines of a log would be for nobody.
+        let is_terminal = is_terminal && !log::is_json();
         let bar = (is_wanted && is_terminal)
             .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10)));
         Self {
@@ -74,6 +77,13 @@ impl Display {
     }
 }
 
+fn tell(line: &str) {
+    match log::is_json() {
+        true => log::page(Level::INFO, "progress", line),
+        false => output::note(line),
+    }
+}
+
 impl Observer for Display {
     fn committing(&mut self) {
         interrupt::commits();
@@ -101,12 +111,12 @@ impl Observer for Display {
                 let tenth = progress.done.saturating_mul(10) / total.max(1);
                 if tenth > self.tenth {
                     self.tenth = tenth;
-                    output::note(&format!("{pass}: {} %, {}", tenth * 10, self.rate(records)));
+                    tell(&format!("{pass}: {} %, {}", tenth * 10, self.rate(records)));
                 }
             }
             None if self.spoke.elapsed() >= PAUSE => {
                 self.spoke = Instant::now();
-                output::note(&format!("{pass}: {}", self.rate(records)));
+                tell(&format!("{pass}: {}", self.rate(records)));
             }
             None => {}
         }

@@ -3,6 +3,7 @@
 use super::args::RecordArgs;
 use super::failure::Outcome;
 use super::load::{self, locate, run_options};
+use super::log;
 use super::run::drive_with;
 use tidemill_core::format::columns::Names;
 use tidemill_engine::pipeline::touched::written;
@@ -11,6 +12,7 @@ use tidemill_engine::sink::Null;
 use tidemill_engine::source::Recorder;
 
 pub(super) fn record(args: &RecordArgs) -> Outcome {
+    log::set(&args.log);
     let mut resolved = load::pipeline(&args.pipeline)?;
     let touched = [load::read(&args.pipeline), Touched::written(&args.output, "the recording")];
     resolved.pipeline.check_touched(&touched).map_err(|error| locate(&resolved, error))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf, absolute};
 use super::args::{FileArgs, ReplayArgs};
 use super::failure::Outcome;
 use super::load::{self, run_options};
+use super::log;
 use super::run::run_resolved;
 use tidemill_core::error::{Error, Result};
 use tidemill_engine::pipeline::sources::recording_name;
@@ -12,6 +13,7 @@ use tidemill_engine::pipeline::{Pipeline, Touched};
 use tidemill_engine::source::{Recorder, is_recording};
 
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
+    log::set(&args.run.log);
     let FileArgs { file, set, base } = args.run.pipeline.clone();
     let own = load::spec(&FileArgs { file: file.clone(), set: set.clone(), base: base.clone() })?.resolve();
     // The original input must not be overwritten.

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::args::{Accept, DriveArgs, RunArgs};
 use super::failure::{Failure, Outcome};
 use super::load::{self, locate, run_options};
-use super::output;
 use super::profile::Profile;
 use super::progress::Display;
 use super::reload;
 use super::summary::{plural, summary};
 use super::timings::timings;
+use super::{log, observe, output};
 use tidemill_core::error::{Error, ErrorKind, PartIndex, Result};
 use tidemill_core::time::parse_duration;
 use tidemill_engine::atomic;
@@ -24,6 +24,7 @@ use tidemill_engine::runtime::{Report, RunOptions, StateOptions};
 use tidemill_engine::source::Recorder;
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
+    log::set(&args.log);
     let resolved = load::pipeline(&args.pipeline)?;
     let options = run_options(&args.drive);
     reload::on_hangup(&args.pipeline, &resolved.pipeline, &options);
@@ -46,7 +47,8 @@ pub(super) fn run_resolved(
     options.state = state(args)?;
     // No promise is printed for a run that will be refused.
     let can_resume = resolved.pipeline.check_resumable().is_ok();
-    if options.state.is_some() && can_resume && !args.drive.quiet {
+    // In a log, the run's own events have it.
+    if options.state.is_some() && can_resume && !args.drive.quiet && !log::is_json() {
         let lines = deliveries(&resolved.pipeline).map_err(|error| locate(resolved, error))?;
         lines.iter().for_each(|line| output::note(line));
     }
@@ -57,6 +59,7 @@ pub(super) fn run_resolved(
         (Some(path), Some(_)) => Some(Recorder::resumable(path)),
         (None, _) => None,
     };
+    let _seen = observe::begin(args, &resolved.pipeline, &mut options)?;
     let profile = args.profile.as_deref().map(Profile::start).transpose()?;
     let mut report = drive_with(resolved, &args.drive, &options)?;
     options.open.record.map_or(Ok(()), |recorder| recorder.finish())?;

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::args::VerifyArgs;
 use super::failure::{Failure, Outcome};
 use super::load;
-use super::output;
 use super::summary::{count, plural};
+use super::{masked, output};
 use tidemill_core::error::{Error, Result, visible};
 use tidemill_core::time::Clock;
 use tidemill_engine::pipeline::{Pipeline, Spec};
@@ -15,7 +15,7 @@ use tidemill_engine::verify::{VerifyOptions, verify as run};
 pub(super) fn verify(args: &VerifyArgs) -> Outcome {
     let scratch = tempfile::tempdir().map_err(|error| Error::io("make", "a temporary folder", &error))?;
     let made = pipeline(args, std::iter::empty())?;
-    output::hide(&made.secrets);
+    masked::hide(&made.secrets);
     let make = |folder: &Path| pipeline(args, made.overrides_into(folder).into_iter());
     let seed = args.seed.unwrap_or_else(|| Clock::default().read().as_nanos().unsigned_abs() % 1_000_000_007);
     let verdict = run(&make, scratch.path(), &VerifyOptions { seed, rounds: args.rounds })?;

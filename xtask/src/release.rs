@@ -129,6 +129,8 @@ impl Release {
     fn package(&self, system: &System, binary: &Path) -> Result<PathBuf, String> {
         let root = self.folder.join(format!("deb-{}", system.debian));
         copy(binary, &root.join("usr/bin/tidemill"))?;
+        let unit = Path::new("packaging/tidemill@.service");
+        copy(&crate::root().join(unit), &root.join("usr/lib/systemd/system/tidemill@.service"))?;
         let documents = root.join("usr/share/doc/tidemill");
         for document in DOCUMENTS {
             copy(&crate::root().join(document), &documents.join(document))?;

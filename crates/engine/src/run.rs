@@ -1,7 +1,9 @@
 //! Runs a pipeline on the runtime that fits its sources.
 
 use crate::error::Result;
+use crate::notes::event;
 use crate::pipeline::{Builder, Pipeline};
+use crate::runtime::told::{ended, started};
 use crate::runtime::{Observer, Report, RunOptions};
 use crate::source::{OpenOptions, Traits};
 use crate::{executor, streaming};
@@ -32,6 +34,15 @@ impl Pipeline {
     /// # Errors
     /// Any error that ends the run early.
     pub fn run_with(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
+        event::span(self.name.as_deref()).in_scope(|| {
+            started(self, options);
+            let report = self.run_on(options, observer);
+            ended(self, &report);
+            report
+        })
+    }
+
+    fn run_on(&self, options: &RunOptions, observer: &mut (dyn Observer + Send)) -> Result<Report> {
         if options.state.is_none() {
             self.check_stateless().map_err(|error| self.hide_error(error))?;
         }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::runtime::{Observer, Reloads, Report, RunOptions};
+use crate::runtime::{Meters, Observer, Reloads, Report, RunOptions};
 use crate::source::Progress;
 
 /// A run on a thread of its own. Dropping it requests a stop, and does not wait for the end of the run.
@@ -18,6 +18,7 @@ use crate::source::Progress;
 pub struct Running {
     stop: Arc<AtomicBool>,
     reloads: Reloads,
+    meters: Meters,
     status: Arc<SharedStatus>,
     /// `None` once the run was joined.
     thread: Option<JoinHandle<Result<Report>>>,
@@ -33,6 +34,12 @@ pub struct Status {
     pub done: u64,
     /// The value of `done` at the end of the input, if it is known.
     pub total: Option<u64>,
+    /// Records that were discarded because there was no room for them.
+    pub dropped: u64,
+    /// Checkpoints that were due while another was on its way, and were made less often for that.
+    pub deferred: u64,
+    /// Whether the run waits for a sink, and so does whoever sends to it.
+    pub is_held_up: bool,
     /// Whether all output was passed to the operating system; what remains is to make it durable and visible.
     pub is_committing: bool,
     /// Whether the run has ended, with or without an error.
@@ -57,7 +64,8 @@ impl Pipeline {
     /// # Errors
     /// An internal error if the thread cannot be started. Errors of the run are returned by [`Running::join`].
     pub fn start(&self, options: &RunOptions) -> Result<Running> {
-        let (pipeline, options) = (self.clone(), options.clone());
+        let (pipeline, mut options) = (self.clone(), options.clone());
+        let meters = options.meters.get_or_insert_default().clone();
         let (stop, status) = (Arc::clone(&options.stop), Arc::new(SharedStatus::default()));
         let reloads = options.reloads.clone();
         let mut observer = Arc::clone(&status);
@@ -65,7 +73,7 @@ impl Pipeline {
         let thread = std::thread::Builder::new().name("run".into()).spawn(run);
         let thread =
             thread.map_err(|error| Error::internal(format!("cannot start the run's thread: {error}")))?;
-        Ok(Running { stop, reloads, status, thread: Some(thread) })
+        Ok(Running { stop, reloads, meters, status, thread: Some(thread) })
     }
 }
 
@@ -74,10 +82,14 @@ impl Running {
     #[must_use]
     pub fn status(&self) -> Status {
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let board = self.meters.board();
         Status {
             records: load(&self.status.records),
             done: load(&self.status.done),
             total: Some(load(&self.status.total)).filter(|&total| total != UNKNOWN),
+            dropped: board.as_ref().map_or(0, |board| board.dropped()),
+            deferred: board.as_ref().map_or(0, |board| board.deferred()),
+            is_held_up: board.as_ref().is_some_and(|board| board.is_held_up()),
             is_committing: self.status.is_committing.load(Ordering::Relaxed),
             is_over: self.thread.as_ref().is_none_or(JoinHandle::is_finished),
         }
@@ -152,6 +164,13 @@ mod tests {
         }
         let status = running.status();
         assert_eq!((status.records, status.total, status.is_committing), (20_000, Some(20_000), true));
+        assert_eq!((status.dropped, status.deferred, status.is_held_up), (0, 0, false));
+        let text = running.meters.prometheus();
+        let read = "tidemill_records_out_total{part=\"source\",index=\"0\",type=\"synthetic\"} 20000";
+        assert!(text.lines().any(|line| line == read), "{text}");
+        let written = "tidemill_records_in_total{part=\"sink\",index=\"0\",type=\"csv\"} 20000";
+        assert!(text.lines().any(|line| line == written), "{text}");
+        assert!(running.meters.is_live() && running.meters.obstacles().is_empty());
         running.join().expect("a run");
     }
 

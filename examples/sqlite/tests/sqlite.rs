@@ -232,7 +232,10 @@ fn behind_a_damaged_checkpoint_no_run_resumes_and_verify_says_so() {
         .output()
         .expect("the command runs");
     let said = text(&verified.stderr);
-    assert!(said.contains("no run resumes") && said.contains("sink 0 (own_sqlite) may have delivered"), "{said}");
+    assert!(
+        said.contains("no run resumes") && said.contains("sink 0 (own_sqlite) may have delivered"),
+        "{said}"
+    );
     let refused = text(&command(folder.path(), 2).output().expect("a run").stderr);
     assert!(refused.contains("cannot be read, and their rows may have been delivered"), "{refused}");
 }

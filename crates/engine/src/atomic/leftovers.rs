@@ -13,7 +13,7 @@ use super::hidden::{ONCE, PART, beside};
 use super::marks::{self, MARK};
 use crate::context::SinkContext;
 use crate::files::{FileHandle, FileSystem, folder};
-use crate::notes::say;
+use crate::notes::Event;
 
 /// Removes the part files of the file at `path` that the run `run` began before it was restarted, except those that are kept according to `is_kept`: no
 /// checkpoint refers to them.
@@ -53,7 +53,7 @@ pub(crate) fn say_of_lost(context: &SinkContext, path: &Path) {
     for part in remove_of_lost(&*context.files, path) {
         let part = part.display();
         let said = format!("removed {part}: no run can resume it, because its state folder no longer exists");
-        say(&context.masks.hide(&said));
+        Event::info("part_file_removed").part(&context.label).say(&context.masks, &said);
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use crate::context::SinkContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::patient::waited_for;
-use crate::notes::say;
+use crate::notes::Event;
 
 /// Pause between two attempts to open it.
 const LOOK: Duration = Duration::from_millis(20);
@@ -32,7 +32,10 @@ pub(super) fn is_there(path: &Path) -> bool {
 /// If the run is to stop before that; an I/O error.
 pub(super) fn open(path: &Path, context: &SinkContext) -> Result<File> {
     let failed = |error: io::Error| Error::io("write", path.display(), &error);
-    let tell = |what: &str| say(&context.masks.hide(&format!("{}: {what}", context.label)));
+    let tell = |kind, what: &str| {
+        let (label, masks) = (&context.label, &context.masks);
+        Event::info(kind).part(label).say(masks, &format!("{label}: {what}"));
+    };
     let (begun, mut is_said) = (Instant::now(), false);
     loop {
         match File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
@@ -41,7 +44,8 @@ pub(super) fn open(path: &Path, context: &SinkContext) -> Result<File> {
                 fcntl_setfl(&pipe, flags - OFlags::NONBLOCK).map_err(|error| failed(error.into()))?;
                 if is_said {
                     let waited = waited_for(begun.elapsed());
-                    tell(&format!("{} has a reader after {waited}: the run continues", path.display()));
+                    let path = path.display();
+                    tell("sink_resumed", &format!("{path} has a reader after {waited}: the run continues"));
                 }
                 return Ok(pipe);
             }
@@ -54,7 +58,8 @@ pub(super) fn open(path: &Path, context: &SinkContext) -> Result<File> {
         }
         if !is_said && begun.elapsed() >= SILENCE {
             is_said = true;
-            tell(&format!("the pipe {} has no reader: the run waits for one", path.display()));
+            let path = path.display();
+            tell("sink_stalled", &format!("the pipe {path} has no reader: the run waits for one"));
         }
         std::thread::sleep(LOOK);
     }

@@ -27,7 +27,7 @@ use super::{Ending, Manifest, id};
 use crate::atomic::marks;
 use crate::error::{Error, Masks, Result, plain};
 use crate::files::{FileHandle, FileSystem, kind_if_there, make_lasting_folder};
-use crate::notes::say;
+use crate::notes::Event;
 use crate::stage::{Cut, CutKind};
 use crate::time::Clock;
 
@@ -271,6 +271,11 @@ impl StateFolder {
         Ok(())
     }
 
+    /// The bytes of the newest checkpoint that this run has written; 0 if there is none.
+    pub fn newest_bytes(&self) -> u64 {
+        self.chain.as_ref().map_or(0, |chain| chain.last.length)
+    }
+
     /// Takes the base of the checkpoint `ordinal`, with `stages` as the state of the stages; `None` if it is complete.
     fn take_base(&mut self, ordinal: u64, ending: Ending, stages: &[Cut]) -> Result<Option<Chain>> {
         let has_changes = stages.iter().any(|cut| cut.kind == CutKind::Changes);
@@ -301,7 +306,7 @@ impl StateFolder {
         if self.said.insert(path.to_owned()) {
             let (path, why) = (path.display(), plain(error));
             let said = format!("{path} {what}: {why}; this is tried again at every checkpoint");
-            say(&self.masks.hide(&said));
+            Event::warn("file_stays").say(&self.masks, &said);
         }
     }
 

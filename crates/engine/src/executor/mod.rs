@@ -39,6 +39,7 @@ use crate::cuts::CutRequest;
 use crate::error::guard::{caught, guarded};
 use crate::error::{Error, Result};
 use crate::files::patient::Patient;
+use crate::notes::event::in_span;
 use crate::pipeline::label::stage_label;
 use crate::pipeline::{Graph, OnFailure, Pipeline, Plan, plan};
 use crate::runtime::drain::{Drain, FirstPass};
@@ -153,7 +154,7 @@ pub fn on_threads<T: Send>(options: &RunOptions, act: impl FnOnce() -> Result<T>
         .build()
         .map_err(|error| Error::internal(format!("cannot start worker threads: {error}")))?;
     // A panic outside of all guards, such as in a getter of a component, ends the run and not the caller.
-    pool.install(|| caught("the run", act))
+    pool.install(in_span(|| caught("the run", act)))
 }
 
 fn run_by<R: InputPass>(

@@ -11,7 +11,7 @@ use super::{RunOptions, run};
 use crate::batch::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::pipeline::{BreakerTable, OnFailure, Outage, RetryTable, SinkEntry};
-use crate::runtime::StateOptions;
+use crate::runtime::{Meters, StateOptions};
 use crate::sensor::Sensors;
 use crate::sink::{Block, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use crate::source::OpenOptions;
@@ -209,6 +209,39 @@ fn while_a_target_is_down_it_is_called_by_probes_alone() {
             let (least, waited) = (OPEN * (1 << (probe - 3)), calls[probe].0 - calls[probe - 1].0);
             assert!(waited >= least, "probe {probe} after {waited:?}");
         }
+    });
+}
+
+#[test]
+fn an_outage_is_seen_from_outside() {
+    let value = |text: &str, name: &str| -> f64 {
+        let sample = format!("tidemill_{name}{{part=\"sink\",index=\"1\",type=\"remote\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&*sample));
+        value.unwrap_or_else(|| panic!("no {name}:\n{text}")).parse().expect("a number")
+    };
+    each_way(|folder, has_state| {
+        let (meters, seen) = (Meters::default(), Arc::new(Mutex::new((String::new(), Vec::new()))));
+        let (shown, during) = (meters.clone(), Arc::clone(&seen));
+        let target = Remotely::new(move |call, _| {
+            if call == 5 {
+                *during.lock().expect("no panic") = (shown.prometheus(), shown.obstacles());
+            }
+            if call < 7 { Answer::Away } else { Answer::Stored }
+        });
+        let options = RunOptions { meters: Some(meters.clone()), ..options(folder, has_state) };
+        let sinks = vec![entry(&target, Some(OnFailure::Wait), "1GiB")];
+        run(&pipeline(folder, sinks), &options, &mut ()).expect("delivered in the end");
+        let (during, obstacles) = seen.lock().expect("no panic").clone();
+        assert_eq!(value(&during, "delivery_attempts_total"), 5.0);
+        assert_eq!(value(&during, "delivery_failures_total"), 5.0);
+        assert_eq!(value(&during, "breaker_open"), 1.0);
+        assert!(value(&during, "delivery_backlog_bytes") > 0.0, "{during}");
+        assert_eq!(obstacles, ["sink 1 (remote) is not sent anything: its deliveries fail"]);
+        let after = meters.prometheus();
+        assert_eq!(value(&after, "delivery_failures_total"), 7.0);
+        let left = ["breaker_open", "delivery_failing_seconds", "delivery_backlog_bytes"];
+        assert_eq!(left.map(|name| value(&after, name)), [0.0; 3], "{after}");
+        assert!(meters.obstacles().is_empty());
     });
 }
 

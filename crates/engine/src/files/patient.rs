@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Access, FileHandle, FileSystem, FileType};
 use crate::error::{Masks, plain};
-use crate::notes::say;
+use crate::notes::Event;
 use crate::resilience::{Backoff, pause};
 use crate::time::{Timestamp, format_duration};
 
@@ -122,12 +122,10 @@ impl Wait {
             if done.is_ok()
                 && let Some(waited) = self.outage.is_over()
             {
-                let waited = waited_for(waited);
-                self.say(&format!(
-                    "{} continues after {waited}: there is space again at {}",
-                    self.writer,
-                    path.display()
-                ));
+                let (waited, path) = (waited_for(waited), path.display());
+                let what =
+                    format!("{} continues after {waited}: there is space again at {path}", self.writer);
+                self.say(Event::info("disk_has_space"), &what);
             }
             return done;
         }
@@ -136,7 +134,10 @@ impl Wait {
         {
             let (path, why) = (path.display(), plain(error));
             let writer = &self.writer;
-            self.say(&format!("{writer} is waiting for space: cannot write {path}: {why}; the run continues when there is space"));
+            let what = format!(
+                "{writer} is waiting for space: cannot write {path}: {why}; the run continues when there is space"
+            );
+            self.say(Event::warn("disk_full"), &what);
         }
         let mut backoff = Backoff::without_jitter(FIRST, LONGEST);
         while must_wait(&done) {
@@ -147,8 +148,8 @@ impl Wait {
         done
     }
 
-    fn say(&self, what: &str) {
-        say(&self.masks.hide(what));
+    fn say(&self, event: Event<'_>, what: &str) {
+        event.part(&self.writer).say(&self.masks, what);
     }
 }
 

@@ -1,10 +1,11 @@
-//! Notes on standard error during a run, for what cannot wait for the summary or an error. A reader that does not keep up blocks nothing.
+//! What is said during a run, because it cannot wait for the summary or an error: [events](event), and lines on standard error. A reader that does not keep up blocks nothing.
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
 //! | notes | the first note | the next note; the reader of standard error | with the process |
 
 pub(crate) mod courier;
+pub mod event;
 
 use std::fs::File;
 use std::io;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 use self::courier::{Courier, Recipient};
 use crate::error::{hide_secrets, visible};
+
+pub use event::Event;
 
 /// Capacity of the queue in bytes; notes that do not fit are dropped and counted.
 const ROOM: usize = 64 << 10;

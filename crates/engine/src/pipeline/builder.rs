@@ -119,6 +119,7 @@ impl Builder {
             );
         }
         let pipeline = Pipeline {
+            name: None,
             sources: self.sources,
             stages: self.stages,
             sinks: self.sinks,

@@ -58,6 +58,8 @@ pub use written::SpecError;
 /// A pipeline: one or more sources, any number of stages, one or more sinks. Immutable; can be run any number of times.
 #[derive(Clone)]
 pub struct Pipeline {
+    /// Its name in events: of one that was read from a file, the name of the file without its ending.
+    pub name: Option<Arc<str>>,
     /// Where records come from, in order.
     pub sources: Vec<SourceEntry>,
     /// How they are processed, in order (clause 11).

@@ -129,6 +129,7 @@ pub(super) fn resolve<'t>(
         return None;
     }
     Some(Pipeline {
+        name: None,
         sources,
         stages: stages.into_iter().collect::<Option<_>>()?,
         sinks: sinks.into_iter().collect::<Option<_>>()?,

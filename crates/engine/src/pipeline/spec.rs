@@ -24,6 +24,8 @@ use crate::secret::{FoundSecrets, Reading};
 pub struct Spec {
     written: Written,
     base: PathBuf,
+    /// The name of the pipeline in events.
+    name: Option<Arc<str>>,
     lookup: Rc<Lookup<'static>>,
     /// All secrets that were met, also in options that are left out when the rest is looked at.
     met: RefCell<Vec<Arc<FoundSecrets>>>,
@@ -38,6 +40,7 @@ impl Spec {
         Self {
             written,
             base: PathBuf::new(),
+            name: None,
             lookup: Rc::new(environment::variable),
             met: RefCell::default(),
         }
@@ -65,7 +68,11 @@ impl Spec {
         })?;
         Ok(match name.as_str() {
             "-" => Self::new("standard input", text),
-            _ => Self::new(name, text).with_base(path.parent().unwrap_or(Path::new(""))),
+            _ => {
+                let stem = path.file_stem().map(|stem| stem.to_string_lossy().into());
+                let spec = Self::new(name, text).with_base(path.parent().unwrap_or(Path::new("")));
+                Self { name: stem, ..spec }
+            }
         })
     }
 
@@ -117,8 +124,11 @@ impl Spec {
             reading.around(|| resolve(parts, &left_out.parts, &untyped as &[Untyped], diagnostics));
         secrets.found = Arc::new(found);
         self.met.borrow_mut().push(Arc::clone(&secrets.found));
-        attempt.pipeline =
-            pipeline.map(|pipeline| Pipeline { secrets: secrets.clone(), ..pipeline.with_base(&self.base) });
+        attempt.pipeline = pipeline.map(|pipeline| Pipeline {
+            name: self.name.clone(),
+            secrets: secrets.clone(),
+            ..pipeline.with_base(&self.base)
+        });
         attempt.secrets = secrets;
         attempt
     }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::chunks::take_until;
 use super::idle::{self, Idle};
 use crate::batch::{Batch, Mask};
-use crate::error::{Error, Rejection, RejectionKind, Result};
+use crate::error::{Error, Masks, Rejection, RejectionKind, Result};
+use crate::notes::Event;
 use crate::sensor::{Beyond, SensorId, SensorLimits, Sensors, SharedSensors, Surplus};
 use crate::stage::Flow;
 
@@ -30,6 +31,8 @@ pub(crate) struct Admission {
     bytes: usize,
     /// The limit that the first refused sensor exceeded.
     closed: Option<Beyond>,
+    /// Whether an event has said that a limit is reached.
+    is_said: bool,
     /// Detects idle sensors.
     idle: Option<Idle>,
     /// Sensors that were refused or given up and are still in the table.
@@ -74,7 +77,17 @@ impl Admission {
     pub(crate) fn new(limits: SensorLimits, idle: Option<Idle>) -> Self {
         let limits = (limits.surplus == Surplus::Aside).then_some(limits);
         let taken = Mask::default();
-        Self { limits, all_below: 0, taken, count: 0, bytes: 0, closed: None, idle, gone: Vec::new() }
+        Self {
+            limits,
+            all_below: 0,
+            taken,
+            count: 0,
+            bytes: 0,
+            closed: None,
+            is_said: false,
+            idle,
+            gone: Vec::new(),
+        }
     }
 
     /// Splits a piece of the input after the records at which sensors are given up, and rejects records as [`Admission::admit`] does.
@@ -196,7 +209,7 @@ impl Admission {
             return Err(Beyond::Sensors(limits.sensors));
         }
         let name = table.name(id);
-        limits.check(self.count, self.bytes, name).inspect_err(|&beyond| self.closed = Some(beyond))?;
+        limits.check(self.count, self.bytes, name).inspect_err(|&beyond| self.close(beyond, name))?;
         if at >= self.taken.len() {
             self.taken.extend_filled(at + 1 - self.taken.len(), false);
         }
@@ -206,6 +219,15 @@ impl Admission {
             self.all_below += 1;
         }
         Ok(())
+    }
+
+    /// No other sensor is accepted; the first one that was refused is `name`.
+    fn close(&mut self, beyond: Beyond, name: &str) {
+        self.closed = Some(beyond);
+        if !std::mem::replace(&mut self.is_said, true) {
+            let said = format!("a limit of sensors is reached: `{name}` is rejected as {}", beyond.reason());
+            Event::warn("sensor_limit").sensor(name).say(&Masks::default(), &said);
+        }
     }
 
     /// The number of accepted sensors, including those given up; `None` if all in the table are accepted.

@@ -138,6 +138,11 @@ impl Inlet {
         caught(label, || source.arrival())
     }
 
+    /// As [`Source::waiting`]; a source that panics knows nothing.
+    pub(crate) fn waiting(&self) -> Option<u64> {
+        asked(&self.label, || self.source.waiting()).ok().flatten()
+    }
+
     /// From now on, its pieces are recorded only when they are [accepted](Inlet::accept).
     pub(crate) fn hold(&self) {
         self.recorder.iter().for_each(Recorder::hold);

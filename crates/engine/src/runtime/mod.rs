@@ -15,6 +15,7 @@ pub(crate) mod inlets;
 pub(crate) mod lane;
 pub(crate) mod limit;
 mod merged;
+pub(crate) mod meters;
 pub(crate) mod odd_times;
 pub(crate) mod outlet;
 pub(crate) mod over;
@@ -28,6 +29,7 @@ pub(crate) mod state;
 mod tally;
 #[cfg(test)]
 mod testing;
+pub(crate) mod told;
 mod turn;
 
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
 use crate::source::{OpenOptions, Progress, Resumption};
 
+pub use meters::Meters;
 pub use reload::Reloads;
 pub use report::{FirstPassReport, Rejects, Report, Shown};
 pub use state::StateOptions;
@@ -58,6 +61,8 @@ pub struct RunOptions {
     pub resume: Vec<Option<Resumption>>,
     /// Changes options while the run is in progress.
     pub reloads: Reloads,
+    /// Shows the run to other threads.
+    pub meters: Option<Meters>,
 }
 
 impl RunOptions {

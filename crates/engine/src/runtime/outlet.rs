@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use super::Observer;
 use super::drain::Drain;
 use super::durable::Durable;
+use super::meters::{CheckpointMeters, SinkMeters};
 use super::reload::Reload;
 use super::report::{Rejects, Report};
 use super::schedule::Schedule;
@@ -36,6 +37,7 @@ use crate::error::guard::{asked, guarded};
 use crate::error::{Error, ErrorKind, Masks, PartIndex, Rejection, RejectionKind, Result};
 use crate::files::patient::Patient;
 use crate::metrics::{Entry, Latencies, Ledger};
+use crate::notes::Event;
 use crate::pipeline::{OnFailure, Pipeline, Plan};
 use crate::sensor::{SensorId, Sensors, SharedSensors};
 use crate::sink::{Prepare, Sink, SinkContext, SinkSpec, Takes};
@@ -139,6 +141,7 @@ impl Outlets {
                 ports: plan.graph.sinks[at].clone(),
                 filter: entry.matchers()?.map(Filter::new),
                 restarts: !can_resume && !delivers,
+                meters: Arc::default(),
             };
             let door = Arc::new(door);
             let open = |context: &SinkContext| spec.open(plan.into_sink(at), context);
@@ -198,6 +201,16 @@ impl Outlets {
         self.preparers = preparers.collect::<Result<_>>()?;
         self.threads = Some(Threads::start(std::mem::take(&mut self.outlets), control, &self.masks)?);
         Ok(())
+    }
+
+    /// What other threads see of each sink.
+    pub(crate) fn meters(&self) -> Vec<Arc<SinkMeters>> {
+        self.doors.iter().map(|door| Arc::clone(&door.meters)).collect()
+    }
+
+    /// What other threads see of the checkpoints.
+    pub(crate) fn checkpoint_meters(&self) -> Option<Arc<CheckpointMeters>> {
+        self.state.as_ref().map(|state| Arc::clone(state.meters()))
     }
 
     /// Waits until the sinks have taken everything, and ends their threads; if the run `is_abandoned`, what is queued is discarded.
@@ -454,7 +467,9 @@ impl Drain for Outlets {
         }
         self.state.iter_mut().for_each(|state| state.reload(&reload.pipeline));
         let options = reload.options.join(", ");
-        self.remarks.push(format!("options changed after {records} records: {options}"));
+        let said = format!("options changed after {records} records: {options}");
+        Event::debug("options_changed").records(records).say(&self.masks, &said);
+        self.remarks.push(said);
         Ok(())
     }
 

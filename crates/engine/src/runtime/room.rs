@@ -1,5 +1,6 @@
 //! A bound, in bytes and in pieces, on what is queued between threads.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ pub(crate) struct Room {
     pieces: usize,
     used: Mutex<Used>,
     freed: Condvar,
+    /// The bytes in flight, for others to see.
+    shown: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -26,8 +29,9 @@ pub(crate) struct RoomGuard {
 }
 
 impl Room {
-    pub(crate) fn new(bytes: usize, pieces: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, pieces, used: Mutex::default(), freed: Condvar::new() })
+    /// The bytes in flight are `shown`.
+    pub(crate) fn new(bytes: usize, pieces: usize, shown: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self { bytes, pieces, used: Mutex::default(), freed: Condvar::new(), shown })
     }
 
     /// Waits for room for `bytes`, for `patience` at most.
@@ -43,6 +47,7 @@ impl Room {
             return None;
         }
         (used.bytes, used.pieces) = (used.bytes + bytes, used.pieces + 1);
+        self.shown.store(used.bytes as u64, Ordering::Relaxed);
         Some(RoomGuard { room: Arc::clone(self), bytes })
     }
 
@@ -55,6 +60,7 @@ impl Drop for RoomGuard {
     fn drop(&mut self) {
         let mut used = self.room.lock();
         (used.bytes, used.pieces) = (used.bytes - self.bytes, used.pieces - 1);
+        self.room.shown.store(used.bytes as u64, Ordering::Relaxed);
         drop(used);
         self.room.freed.notify_one();
     }
@@ -66,7 +72,8 @@ mod tests {
 
     #[test]
     fn only_so_many_bytes_are_on_their_way_but_one_piece_always_is() {
-        let room = Room::new(10, 3);
+        let shown = Arc::new(AtomicU64::new(0));
+        let room = Room::new(10, 3, Arc::clone(&shown));
         let now = Duration::ZERO;
         let large = room.take(20, now).expect("alone");
         assert!(room.take(1, now).is_none());
@@ -75,6 +82,7 @@ mod tests {
         assert!(room.take(1, now).is_none());
         drop(four);
         assert!(room.take(5, now).is_none());
+        assert_eq!(shown.load(Ordering::Relaxed), 6);
         assert!(room.take(4, now).is_some());
         drop(six);
         let small: Vec<_> = (0..3).map(|_| room.take(1, now).expect("room")).collect();

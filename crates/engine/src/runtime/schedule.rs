@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::meters::CheckpointMeters;
 use crate::cuts::CutRequest;
 
 /// The least time between two requested checkpoints, so that requests cannot keep the run from its work.
@@ -18,12 +19,14 @@ pub(crate) struct Schedule {
     pub(super) cuts: CutRequest,
     /// Whether a checkpoint is being made; then no other is due, so that only one is in memory.
     pub(super) is_busy: Option<Arc<AtomicBool>>,
+    /// What other threads see of the checkpoints.
+    pub(super) meters: Option<Arc<CheckpointMeters>>,
 }
 
 impl Schedule {
     /// For a run without a state folder.
     pub(crate) fn never() -> Self {
-        Self { every: None, last: Instant::now(), cuts: CutRequest::default(), is_busy: None }
+        Self { every: None, last: Instant::now(), cuts: CutRequest::default(), is_busy: None, meters: None }
     }
 
     /// Whether a checkpoint is due: by time, if input arrived since the last one (`is_dirty`), or because one was requested. If it returns true, the interval
@@ -36,7 +39,9 @@ impl Schedule {
             return false;
         }
         let is_busy = self.is_busy.as_ref().is_some_and(|is_busy| is_busy.swap(true, Ordering::Acquire));
-        if !is_busy {
+        if is_busy {
+            self.meters.iter().for_each(|meters| meters.defers());
+        } else {
             self.last = Instant::now();
             self.cuts.begin();
         }
@@ -55,9 +60,15 @@ mod tests {
     #[test]
     fn while_a_checkpoint_is_on_its_way_no_other_is_due() {
         let is_busy = Arc::new(AtomicBool::new(false));
-        let mut schedule = Schedule { is_busy: Some(Arc::clone(&is_busy)), ..every(Duration::ZERO) };
+        let meters = Arc::new(CheckpointMeters::default());
+        let (busy, shown) = (Some(Arc::clone(&is_busy)), Some(Arc::clone(&meters)));
+        let mut schedule = Schedule { is_busy: busy, meters: shown, ..every(Duration::ZERO) };
         assert!(!schedule.is_due(false), "nothing has come");
-        assert_eq!([schedule.is_due(true), schedule.is_due(true)], [true, false]);
+        assert_eq!(
+            [schedule.is_due(true), schedule.is_due(true), schedule.is_due(true)],
+            [true, false, false]
+        );
+        assert_eq!(meters.deferred(), 1, "the one that is due waits, however often it is asked for");
         is_busy.store(false, Ordering::Release);
         assert!(schedule.is_due(true));
         let mut of_who_waits = every(Duration::ZERO);

@@ -416,6 +416,12 @@ pub trait Source: Send {
     /// The progress so far.
     fn progress(&self) -> Progress;
 
+    /// The number of messages that wait at its origin, such as those of a broker behind the position of the source; `None` where it is not known. Called after each
+    /// [`Source::next`] of live input if somebody wants to see it: it returns what is known, and asks nobody.
+    fn waiting(&self) -> Option<u64> {
+        None
+    }
+
     /// Bytes read from files, as stored; 0 for sources without files.
     fn bytes(&self) -> u64 {
         0

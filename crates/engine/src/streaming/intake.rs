@@ -12,6 +12,7 @@ use crate::pipeline::WhenFull;
 use crate::runtime::crew::{Claim, Dropped, Feed, Piece, Spent};
 use crate::runtime::inlet::{Arrived, Inlet, Share};
 use crate::runtime::inlets::Inlets;
+use crate::runtime::meters::CrewMeters;
 use crate::runtime::room::Room;
 use crate::sensor::SensorIds;
 use crate::source::{Input, Progress};
@@ -57,6 +58,8 @@ pub(super) struct Policy {
     pub(super) stop: Arc<AtomicBool>,
     /// Set when the run has failed.
     pub(super) cancelled: Arc<AtomicBool>,
+    /// What other threads see.
+    pub(super) meters: Option<Arc<CrewMeters>>,
 }
 
 /// The receiving end of the channel, shared by the workers.
@@ -97,7 +100,8 @@ impl SourceReader {
         inlets.iter().filter(drops).for_each(Inlet::hold);
         let source = inlets.iter().next().map_or(0, Inlet::at);
         gate.enter();
-        let room = Room::new(ROOM, PIECES);
+        let shown = policy.meters.as_ref().map(|meters| meters.queued(source));
+        let room = Room::new(ROOM, PIECES, shown.unwrap_or_default());
         Self {
             inlets,
             source,
@@ -148,6 +152,9 @@ impl SourceReader {
                 self.is_resting = true;
             }
             let next = self.inlets.look(&mut self.ids);
+            if let Some(meters) = &self.policy.meters {
+                self.inlets.iter().for_each(|inlet| meters.waits(inlet.at(), inlet.waiting()));
+            }
             if std::mem::take(&mut self.is_resting) {
                 self.gate.wake();
             }

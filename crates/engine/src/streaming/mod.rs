@@ -31,6 +31,7 @@ use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::patient::Patient;
 use crate::files::{Disk, FileSystem};
+use crate::notes::event::in_span;
 use crate::pipeline::{Pipeline, SourceEntry, WhenFull, plan};
 use crate::runtime::crew::Crew;
 use crate::runtime::effects::{untimed, without_effect};
@@ -117,6 +118,7 @@ fn read_and_run(
         can_resume: options.state.is_some(),
         stop: Arc::clone(&options.stop),
         cancelled: Arc::clone(&cancelled),
+        meters: crew.meters().cloned(),
     };
     let (sender, receiver) = unbounded();
     let positions = setup.sources.save()?;
@@ -234,7 +236,7 @@ fn on_thread<'s, 'e, T: Send + 's>(
     scope: &'s thread::Scope<'s, 'e>,
     work: impl FnOnce() -> T + Send + 's,
 ) -> Result<thread::ScopedJoinHandle<'s, T>> {
-    let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
+    let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, in_span(work));
     thread.map_err(|error| no_thread(&error))
 }
 

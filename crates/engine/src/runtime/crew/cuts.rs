@@ -16,6 +16,7 @@ use crate::runtime::outlet::Outlets;
 use crate::runtime::snapshot::{Positions, Snapshot};
 use crate::runtime::state::Resume;
 use crate::runtime::turn::Turn;
+use crate::source::Progress;
 use crate::stage::CutKind;
 
 impl Crew {
@@ -72,7 +73,7 @@ impl Crew {
         outlets.restore(&counts, &resume.sinks_before)
     }
 
-    /// Starts making checkpoints, if there is a state folder. If the input is recorded, the first one is made before the first piece, so
+    /// Shows the run to others, and starts making checkpoints, if there is a state folder. If the input is recorded, the first one is made before the first piece, so
     /// that the recording is known to belong to this run.
     pub(crate) fn begin(
         &mut self,
@@ -83,6 +84,10 @@ impl Crew {
         self.takes_changes = outlets.takes_changes();
         if options.open.record.is_some() && outlets.has_state() {
             self.last_cut(sources.save()?, false, |first| outlets.keep(first))?;
+        }
+        if let (Some(meters), Some(board), Some(crew)) = (&options.meters, self.board.take(), &self.meters) {
+            crew.count(&self.tally, self.sensors.read().len(), Progress::default());
+            meters.begin(board.with(outlets.meters(), outlets.checkpoint_meters()));
         }
         outlets.keep_checkpoints()
     }

@@ -35,6 +35,7 @@ impl Crew {
         let Share { source, input, latest } = share;
         let (decoded, mut lines, chunk) = decode(input, &about, worker)?;
         let Decoded { mut batch, mut rejections, .. } = decoded;
+        self.meters.iter().for_each(|meters| meters.read(source, &batch));
         let turn = self.before_stages.as_ref().ok_or_else(|| Error::internal("no admission of sensors"))?;
         let mut before =
             turn.take(first, &self.control.cancelled, &mut Duration::default()).ok_or(Stopped::Cancelled)?;

@@ -32,6 +32,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::Span;
+
 use super::admission::Admission;
 use super::chunks::{LineCount, enter_foreseen, foreseen, reject_ahead};
 use super::drain::Drain;
@@ -39,6 +41,7 @@ use super::idle::Idle;
 use super::inlet::Share;
 use super::lane::{Lane, Moment, Stopped};
 use super::limit::RejectLimit;
+use super::meters::{Board, CrewMeters};
 use super::odd_times::OddTimes;
 use super::reload::Reloads;
 use super::setup::Setup;
@@ -88,6 +91,10 @@ pub(crate) struct Crew {
     /// Remarks of stages at the end.
     remarks: Vec<String>,
     reloads: Reloads,
+    /// What other threads see of it, if they want to.
+    meters: Option<Arc<CrewMeters>>,
+    /// The same with the names of the parts, until the run begins.
+    board: Option<Board>,
     /// Whether the next cut has only the changes of the stages' state.
     takes_changes: Arc<AtomicBool>,
 }
@@ -134,6 +141,8 @@ impl Crew {
         let lanes = lanes.map(|(at, (stage, label))| {
             Lane::new(stage, label.clone(), setup.plan.into_stage(at), shards, options.state.is_some())
         });
+        let meters = options.meters.as_ref();
+        let meters = meters.map(|_| Arc::new(CrewMeters::new(pipeline.sources.len(), stages.len())));
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
             route: setup.plan.graph.route(stages.len(), asked),
@@ -154,6 +163,8 @@ impl Crew {
             handing_over: Duration::ZERO,
             remarks: Vec::new(),
             reloads: options.reloads.clone(),
+            board: meters.as_ref().map(|meters| Board::new(pipeline, stages, meters)),
+            meters,
             takes_changes: Arc::default(),
         })
     }
@@ -161,6 +172,11 @@ impl Crew {
     /// Set when the run has failed, so that nothing more is claimed.
     pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.control.cancelled)
+    }
+
+    /// What other threads see of it.
+    pub(crate) fn meters(&self) -> Option<&Arc<CrewMeters>> {
+        self.meters.as_ref()
     }
 
     /// Takes everything from `feed` through the stages to `drain`. `spawn` runs its argument once for every worker, concurrently, and waits
@@ -176,9 +192,11 @@ impl Crew {
         let workers = (0..self.workers).map(|_| self.worker(drain)).collect::<Result<Vec<_>>>()?;
         let workers: Vec<_> = workers.into_iter().map(Mutex::new).collect();
         let (limit, tally) = (self.limit.clone(), std::mem::take(&mut self.tally));
-        let ordered = Turn::new(Ordered { name, drain, observer, limit, tally, next: self.next });
-        let this = &*self;
+        let meters = self.meters.clone();
+        let ordered = Turn::new(Ordered { name, drain, observer, limit, tally, meters, next: self.next });
+        let (this, span) = (&*self, Span::current());
         spawn(&|index| {
+            let _in_it = span.enter();
             let mut worker = lock(&workers[index]);
             // The other workers must not wait for one that panicked.
             let end = caught("a worker", || {
@@ -229,6 +247,7 @@ impl Crew {
         while !self.control.is_cancelled()
             && let Some(claim) = claim(feed, worker)
         {
+            let _busy = self.meters.as_ref().map(|meters| meters.works());
             let ordinal = claim.ordinal + self.more.load(Ordering::Relaxed);
             if let Err(error) = self.replace_own(claim.ordinal, worker) {
                 self.control.fail(ordinal, error);
@@ -294,6 +313,7 @@ impl Crew {
             let source = share.source;
             let (Decoded { batch, rejections, .. }, lines, chunk) = decode(share.input, &about, worker)?;
             let unread = foreseen.map_or(0, |(records, _)| records);
+            self.meters.iter().for_each(|meters| meters.read(source, &batch));
             let records = (batch.len() + rejections.len()) as u64 + unread;
             batches.push(batch);
             sources.push(OfSource { source, chunk, records, rejections, aside: Vec::new(), lines });

@@ -1,5 +1,6 @@
 //! Steps in the order of the chunks.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::claim::Dropped;
@@ -12,6 +13,7 @@ use crate::runtime::admission;
 use crate::runtime::chunks::{LineCount, Refused, drain_rejections};
 use crate::runtime::drain::Drain;
 use crate::runtime::limit::RejectLimit;
+use crate::runtime::meters::CrewMeters;
 use crate::runtime::odd_times::OddTimes;
 use crate::runtime::reload::Reload;
 use crate::runtime::snapshot::Positions;
@@ -28,6 +30,7 @@ pub(super) struct Ordered<'a, D> {
     pub(super) observer: &'a mut (dyn Observer + Send),
     pub(super) limit: RejectLimit,
     pub(super) tally: Tally,
+    pub(super) meters: Option<Arc<CrewMeters>>,
     pub(super) next: u64,
 }
 
@@ -116,7 +119,10 @@ impl<D: Drain> Ordered<'_, D> {
         rejections.extend(aside);
         drain_rejections(rejections, self.drain)?;
         passed.ready.map_or(Ok(()), |ready| self.drain.accept(ready, about.arrived, sensors))?;
-        let Self { observer, name, tally, .. } = self;
+        let Self { observer, name, tally, meters, .. } = self;
+        if let Some(meters) = meters {
+            meters.count(tally, sensors.read().len(), about.progress);
+        }
         asked("the observer", || observer.progress(name, about.progress, tally.records()))
     }
 

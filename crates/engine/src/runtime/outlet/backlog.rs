@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::door::Door;
 use crate::error::{Error, ErrorKind, Masks, Result};
-use crate::notes::say;
+use crate::notes::Event;
 use crate::pipeline::OnFailure;
+use crate::runtime::meters::SinkMeters;
 use crate::sink::SinkContext;
 
 /// How long to wait for room before checking whether the run continues.
@@ -27,6 +28,8 @@ pub(super) struct Backlog {
     is_kept: bool,
     stop: Arc<AtomicBool>,
     masks: Arc<Masks>,
+    /// What other threads see of it.
+    meters: Arc<SinkMeters>,
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -86,6 +89,7 @@ impl Backlog {
             is_kept: context.state.is_some(),
             stop: Arc::clone(&context.stop),
             masks: Arc::clone(&context.masks),
+            meters: Arc::clone(&door.meters),
             state: Mutex::default(),
             moved: Condvar::new(),
         }
@@ -146,7 +150,9 @@ impl Backlog {
 
     /// The open epoch has `bytes` now.
     pub(super) fn grows(&self, bytes: u64) {
-        self.state().open = bytes;
+        let mut state = self.state();
+        state.open = bytes;
+        self.show(&state);
     }
 
     /// The open epoch is closed; returns its rows.
@@ -155,12 +161,15 @@ impl Backlog {
         let rows = std::mem::take(&mut state.rows);
         state.open = 0;
         state.push(Closed { epoch, rows, bytes });
+        self.show(&state);
         rows
     }
 
     /// An epoch that an earlier run has closed.
     pub(super) fn resume(&self, closed: Closed) {
-        self.state().push(closed);
+        let mut state = self.state();
+        state.push(closed);
+        self.show(&state);
     }
 
     /// The open epoch is dropped.
@@ -171,6 +180,7 @@ impl Backlog {
         state.dropped += rows;
         state.total.full.0 += rows;
         state.total.full.1 += 1;
+        self.show(&state);
     }
 
     /// No rows wait that are not part of an epoch: those that the sink got had nothing to deliver.
@@ -182,6 +192,7 @@ impl Backlog {
     pub(super) fn delivered(&self, epoch: u64) {
         let mut state = self.state();
         state.finish(epoch);
+        self.show(&state);
         self.moved.notify_all();
     }
 
@@ -194,6 +205,7 @@ impl Backlog {
         let (rows, epochs, why) = &mut state.total.refused;
         (*rows, *epochs) = (*rows + oldest.rows, *epochs + 1);
         why.get_or_insert_with(|| error.to_string());
+        self.show(&state);
         self.moved.notify_all();
     }
 
@@ -241,8 +253,14 @@ impl Backlog {
         !state.is_abandoned && state.piled > 0 && state.piled + state.open >= self.limit
     }
 
+    /// Other threads see how much waits.
+    fn show(&self, state: &State) {
+        self.meters.piles_up(state.waiting.len(), state.piled + state.open);
+    }
+
     fn say(&self, what: &str) {
-        say(&self.masks.hide(&format!("{} {what}", self.label)));
+        let label = &self.label;
+        Event::warn("outbox_full").part(label).say(&self.masks, &format!("{label} {what}"));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -17,7 +17,8 @@ use crate::checkpoint::Fence;
 use crate::error::guard::caught;
 use crate::error::{Error, ErrorKind, Masks, Result};
 use crate::files::patient::waited_for;
-use crate::notes::say;
+use crate::notes::Event;
+use crate::notes::event::in_span;
 use crate::pipeline::OnFailure;
 use crate::resilience::{Permit, pause};
 use crate::sink::SinkContext;
@@ -220,7 +221,7 @@ impl Queue {
     fn start(&mut self, shared: &Arc<Shared>) {
         let its = Arc::clone(shared);
         let thread = std::thread::Builder::new().name(format!("deliver {}", shared.door.at));
-        match thread.spawn(move || its.run()) {
+        match thread.spawn(in_span(move || its.run())) {
             Ok(thread) => self.thread = Some(thread),
             Err(error) => {
                 self.stop(Some(Error::internal(format!("cannot start the delivery thread: {error}"))))
@@ -252,6 +253,8 @@ impl Shared {
             let tried = caught("a delivery", || self.deliver(&mut task));
             if let (Ok(Tried::Dropped(error)), Some(backlog)) = (&tried, &self.backlog) {
                 backlog.refused(error);
+                let what = format!("{}: an epoch is dropped: {error}", self.door.label);
+                self.say(Event::debug("delivery_dropped").caused_by(error), &what);
             }
             let mut queue = self.queue();
             match tried {
@@ -285,6 +288,7 @@ impl Shared {
             let error = match self.attempt(task) {
                 Ok(()) => {
                     pace.succeeded(permit);
+                    self.show_attempt(false, pace.is_down());
                     break;
                 }
                 Err(error) if self.is_broken.load(Ordering::Relaxed) => return Err(error),
@@ -292,6 +296,7 @@ impl Shared {
             };
             let is_first = last.is_none();
             let (verdict, error) = pace.failed(permit, error);
+            self.show_attempt(true, pace.is_down());
             let delay = match verdict {
                 Verdict::Again(delay) => delay,
                 Verdict::End => return Err(error),
@@ -300,7 +305,8 @@ impl Shared {
             };
             self.queue().failures += 1;
             if is_first && self.may_wait(pace.is_down()) {
-                self.say(&format!("{error}: retrying until delivery succeeds"));
+                let what = format!("{error}: retrying until delivery succeeds");
+                self.say(Event::warn("delivery_failed").caused_by(&error), &what);
             }
             last = Some(error);
             if !pause(delay, || self.may_wait(pace.is_down())) {
@@ -308,8 +314,9 @@ impl Shared {
             }
         }
         if last.is_some() {
-            let waited = waited_for(begun.elapsed());
-            self.say(&format!("{}: delivery succeeded after {waited}", self.door.label));
+            let waited = begun.elapsed();
+            let what = format!("{}: delivery succeeded after {}", self.door.label, waited_for(waited));
+            self.say(Event::info("delivery_recovered").seconds(waited.as_secs_f64()), &what);
         }
         Ok(Tried::Delivered)
     }
@@ -358,8 +365,23 @@ impl Shared {
         }
     }
 
-    fn say(&self, what: &str) {
-        say(&self.masks.hide(what));
+    /// An attempt was made: other threads see it, and an event says when the circuit breaker opens or closes.
+    fn show_attempt(&self, has_failed: bool, is_open: bool) {
+        let label = &self.door.label;
+        match (self.door.meters.tried(has_failed, is_open), is_open) {
+            (false, true) => self.say(
+                Event::warn("breaker_opened"),
+                &format!("{label}: its target is down: only probes are sent until one succeeds"),
+            ),
+            (true, false) => {
+                self.say(Event::info("breaker_closed"), &format!("{label}: its target is there again"));
+            }
+            _ => {}
+        }
+    }
+
+    fn say(&self, event: Event<'_>, what: &str) {
+        event.part(&self.door.label).say(&self.masks, what);
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

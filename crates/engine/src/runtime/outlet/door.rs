@@ -1,8 +1,11 @@
 //! The description of one sink of a run, shared by the threads that deal with it.
 
+use std::sync::Arc;
+
 use super::ready::Filter;
 use crate::error::guard::guarded;
 use crate::error::{PartIndex, Result};
+use crate::runtime::meters::SinkMeters;
 use crate::sink::Takes;
 
 /// A sink of the pipeline, without the sink itself.
@@ -19,6 +22,8 @@ pub(super) struct Door {
     pub(super) filter: Option<Filter>,
     /// Whether it starts anew after a restart.
     pub(super) restarts: bool,
+    /// What other threads see of it.
+    pub(super) meters: Arc<SinkMeters>,
 }
 
 impl Door {

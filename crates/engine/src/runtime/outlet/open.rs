@@ -69,7 +69,9 @@ impl Outlet {
                 self.count(input, output);
                 self.push()?;
                 if let Some(arrived) = arrived {
-                    self.latencies.add(arrived.elapsed(), output);
+                    let elapsed = arrived.elapsed();
+                    self.latencies.add(elapsed, output);
+                    self.door.meters.took(elapsed, output);
                 }
                 Ok(())
             }
@@ -156,6 +158,7 @@ impl Outlet {
         ledger.input += input;
         ledger.output += output;
         ledger.filtered = ledger.input - ledger.output - ledger.dropped;
+        self.door.meters.count(ledger);
     }
 
     /// Counts what was dropped up to the last checkpoint.
@@ -165,6 +168,7 @@ impl Outlet {
         // Of epochs that an earlier version has kept, the rows are not known.
         let dropped = dropped.min(ledger.output);
         (ledger.output, ledger.dropped) = (ledger.output - dropped, ledger.dropped + dropped);
+        self.door.meters.count(ledger);
     }
 
     /// Counts all that was dropped: no checkpoint follows.

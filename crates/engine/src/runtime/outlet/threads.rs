@@ -25,6 +25,7 @@ use super::open::Outlet;
 use super::watch::Watch;
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, Masks, Result};
+use crate::notes::event::in_span;
 use crate::runtime::chunks::check_stop;
 use crate::runtime::drain::PartJob;
 use crate::runtime::room::{Room, RoomGuard};
@@ -112,6 +113,7 @@ impl Threads {
                 workers > 0 && !outlet.is_live && asked(&outlet.door.label, || outlet.sink.is_prompt())?;
             let (sender, queue) = unbounded();
             let (taken, watch) = (Arc::<AtomicU64>::default(), Watch::new(&outlet.door, masks));
+            let shown = outlet.door.meters.queued();
             let name = format!("sink {}", outlet.door.at);
             let (has_delivery, backlog) = (outlet.delivery.is_some(), outlet.backlog.clone());
             let outlet = Arc::new(Mutex::new(outlet));
@@ -124,12 +126,13 @@ impl Threads {
                 offer: offer.clone(),
                 jobs: threads.jobs.clone(),
             };
-            let thread = std::thread::Builder::new().name(name.clone()).spawn(move || at_work.run(&queue));
+            let work = in_span(move || at_work.run(&queue));
+            let thread = std::thread::Builder::new().name(name.clone()).spawn(work);
             let thread = thread
                 .map_err(|error| Error::internal(format!("cannot start the thread of {name}: {error}")))?;
             threads.queues.push(Queue {
                 sender,
-                room: Room::new(ROOM, usize::MAX),
+                room: Room::new(ROOM, usize::MAX, shown),
                 thread,
                 outlet,
                 is_prompt,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::door::Door;
 use crate::error::Masks;
 use crate::files::patient::waited_for;
-use crate::notes::say;
+use crate::notes::Event;
 
 /// How long a sink may accept nothing before a note says so.
 const SLOW: Duration = Duration::from_secs(10);
@@ -33,8 +33,11 @@ impl Watch {
     /// The run no longer waits for it.
     pub(super) fn resumes(&mut self) {
         let Some((_, since)) = self.stands.take() else { return };
+        self.door.meters.resumes();
         if std::mem::take(&mut self.is_said) {
-            self.say(&format!("accepts records again, after {}", waited_for(since.elapsed())));
+            let waited = since.elapsed();
+            let what = format!("accepts records again, after {}", waited_for(waited));
+            self.say(Event::info("sink_resumed").seconds(waited.as_secs_f64()), &what);
         }
     }
 
@@ -45,7 +48,8 @@ impl Watch {
                 if is_news {
                     self.is_said = true;
                     let waited = waited_for(now.saturating_duration_since(since));
-                    self.say(&format!("has accepted no records for {waited}: the run is waiting for it"));
+                    let what = format!("has accepted no records for {waited}: the run is waiting for it");
+                    self.say(Event::warn("sink_stalled"), &what);
                 }
                 is_news
             }
@@ -54,15 +58,16 @@ impl Watch {
                     self.resumes();
                 }
                 self.stands = Some((taken, now));
+                self.door.meters.stands_still();
                 false
             }
         }
     }
 
-    fn say(&self, what: &str) {
+    fn say(&self, event: Event<'_>, what: &str) {
         let Door { label, address, .. } = &*self.door;
         let address = address.as_ref().map_or_else(String::new, |address| format!(" (to {address})"));
-        say(&self.masks.hide(&format!("{label}{address} {what}")));
+        event.part(label).say(&self.masks, &format!("{label}{address} {what}"));
     }
 }
 
@@ -83,6 +88,7 @@ mod tests {
             ports: Vec::new(),
             filter: None,
             restarts: false,
+            meters: Arc::default(),
         };
         let mut watch = Watch::new(&Arc::new(door), &Arc::default());
         let (begun, second) = (Instant::now(), Duration::from_secs(1));

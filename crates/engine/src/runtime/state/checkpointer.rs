@@ -7,13 +7,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, bounded};
 
 use crate::checkpoint::StateFolder;
 use crate::error::guard::caught;
-use crate::error::{Error, Result};
+use crate::error::{Error, Masks, Result};
+use crate::notes::Event;
+use crate::notes::event::in_span;
 use crate::runtime::durable::Durable;
+use crate::runtime::meters::CheckpointMeters;
 use crate::runtime::snapshot::Draft;
 use crate::stage::CutKind;
 
@@ -31,6 +35,7 @@ struct Target {
     folder: Arc<Mutex<StateFolder>>,
     durable: Arc<Durable>,
     takes_changes: Arc<AtomicBool>,
+    meters: Arc<CheckpointMeters>,
 }
 
 struct CheckpointThread {
@@ -42,7 +47,8 @@ struct CheckpointThread {
 impl Checkpointer {
     pub(super) fn new(folder: StateFolder) -> Self {
         let folder = Arc::new(Mutex::new(folder));
-        let target = Target { folder, durable: Arc::default(), takes_changes: Arc::default() };
+        let target =
+            Target { folder, durable: Arc::default(), takes_changes: Arc::default(), meters: Arc::default() };
         Self { target, is_busy: Arc::default(), thread: None }
     }
 
@@ -59,6 +65,11 @@ impl Checkpointer {
     /// Whether the next checkpoint contains only changes since the last one; set as soon as that is durable.
     pub(super) fn takes_changes(&self) -> &Arc<AtomicBool> {
         &self.target.takes_changes
+    }
+
+    /// What other threads see of the checkpoints.
+    pub(super) fn meters(&self) -> &Arc<CheckpointMeters> {
+        &self.target.meters
     }
 
     /// Whether a checkpoint is being made.
@@ -86,7 +97,7 @@ impl Checkpointer {
                 }
             }
         };
-        let handle = std::thread::Builder::new().name("checkpoint".into()).spawn(work);
+        let handle = std::thread::Builder::new().name("checkpoint".into()).spawn(in_span(work));
         let handle = handle
             .map_err(|error| Error::internal(format!("the checkpoint thread cannot be started: {error}")))?;
         self.thread = Some(CheckpointThread { drafts, handle, failure });
@@ -145,6 +156,7 @@ impl Drop for Checkpointer {
 impl Target {
     /// Makes durable what the manifest refers to, then the manifest, which is the commit point; then passes the epoch to the deliveries.
     fn write(&self, draft: Draft) -> Result<()> {
+        let start = Instant::now();
         let Draft { epoch, manifest, stages, settle, mut release, awaited, .. } = draft;
         let positions = manifest.sources.clone();
         let mut folder = lock(&self.folder);
@@ -154,9 +166,20 @@ impl Target {
             Ok(())
         })?;
         self.takes_changes.store(folder.next_kind() == CutKind::Changes, Ordering::Release);
+        let bytes = folder.newest_bytes();
         drop(folder);
+        self.tell(epoch, start.elapsed(), bytes);
         self.durable.set(epoch, positions);
         release.into_iter().try_for_each(|release| release())
+    }
+}
+
+impl Target {
+    /// The checkpoint `epoch` is durable.
+    fn tell(&self, epoch: u64, time: Duration, bytes: u64) {
+        self.meters.made(time, bytes);
+        let event = Event::debug("checkpoint").epoch(epoch).bytes(bytes).seconds(time.as_secs_f64());
+        event.say(&Masks::default(), &format!("checkpoint {epoch} is durable"));
     }
 }
 

@@ -25,6 +25,7 @@ use loaded::Loaded;
 
 use super::RunOptions;
 use super::durable::Durable;
+use super::meters::CheckpointMeters;
 use super::schedule::Schedule;
 use super::snapshot::{Draft, Snapshot};
 use crate::atomic::SavedPart;
@@ -122,6 +123,11 @@ impl State {
         self.checkpointer.durable()
     }
 
+    /// What other threads see of the checkpoints.
+    pub(crate) fn meters(&self) -> &Arc<CheckpointMeters> {
+        self.checkpointer.meters()
+    }
+
     /// Adds a remark about each outbox of a sink that was changed or removed.
     pub(crate) fn remark_undelivered(&mut self) {
         let found = rows::look(&*self.options.files, &self.options.folder).unwrap_or_default();
@@ -167,7 +173,14 @@ impl State {
     pub(crate) fn schedule(&self, cuts: &CutRequest) -> Schedule {
         // A run that waits for each checkpoint makes all of them.
         let is_busy = (!self.options.waits).then(|| Arc::clone(self.checkpointer.is_busy()));
-        Schedule { every: Some(self.options.every), last: Instant::now(), cuts: cuts.clone(), is_busy }
+        let meters = Some(Arc::clone(self.checkpointer.meters()));
+        Schedule {
+            every: Some(self.options.every),
+            last: Instant::now(),
+            cuts: cuts.clone(),
+            is_busy,
+            meters,
+        }
     }
 
     /// Whether the run waits for each checkpoint and its delivery.

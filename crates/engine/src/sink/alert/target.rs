@@ -13,7 +13,7 @@ use crate::files::Base;
 use crate::kernel::json_number;
 use crate::kernel::shortest::with_shortest;
 use crate::notes::courier::Courier;
-use crate::notes::{say, standard_error};
+use crate::notes::{Event, standard_error};
 use crate::secret::Secret;
 use crate::sink::SinkContext;
 use crate::sink::text::Text;
@@ -83,7 +83,8 @@ impl AlertTarget {
                 Ok(false) => Ok(()),
                 Ok(true) => {
                     let name = &program.name;
-                    say(&format!("the alert command {name} does not keep up: some alerts are dropped"));
+                    let said = format!("the alert command {name} does not keep up: some alerts are dropped");
+                    Event::warn("alerts_dropped").say(&Masks::default(), &said);
                     Ok(())
                 }
                 Err(_) => {

@@ -10,7 +10,7 @@ use super::input_file::InputFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::columns::SAMPLE;
 use crate::format::{BoundFormat, Chunk, Format, Head, LineFormat};
-use crate::notes::say;
+use crate::notes::Event;
 use crate::offset::{Offset, Sequence};
 use crate::source::stream::rejected::{STOPPED, reject};
 use crate::source::stream::wait::Arrival;
@@ -62,7 +62,7 @@ pub(super) fn await_head(
         if options.waits && start.elapsed() >= SILENCE {
             let waits = waits_for(head, format);
             if said != waits {
-                say(&waits);
+                Event::info("waiting_for_input").say(&options.masks, &waits);
             }
             said = waits;
         }

@@ -15,7 +15,7 @@ use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::format::columns::Columns;
-use crate::notes::say;
+use crate::notes::Event;
 use crate::source::OpenOptions;
 use crate::source::file::input_file::InputFile;
 use crate::source::file::looks::REST;
@@ -58,7 +58,7 @@ impl Awaited<'_> {
                 return Err(self.unknown());
             }
             if !std::mem::replace(&mut is_said, true) {
-                say(&self.open.masks.hide(&self.waits_for(&there)));
+                Event::info("waiting_for_input").say(&self.open.masks, &self.waits_for(&there));
             }
             pause((start.elapsed() * REST).max(LEAST), &self.open.stop)?;
             // A failing search may succeed next time; permanent errors were reported at the start.

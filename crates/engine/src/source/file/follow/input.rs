@@ -1,8 +1,8 @@
 //! Followed files as the input of a source.
 
 use super::Follower;
-use crate::error::{Error, Result};
-use crate::notes::say;
+use crate::error::{Error, Masks, Result};
+use crate::notes::Event;
 use crate::offset::{Offset, Sequence};
 use crate::source::file::input::TextInput;
 use crate::source::file::position::ReadPosition;
@@ -12,7 +12,10 @@ use crate::time::{Clock, Timestamp};
 impl TextInput for Follower {
     fn begin(&mut self) -> Result<()> {
         if self.tails.is_empty() {
-            say("there is no file to follow yet: matching files are read when they appear");
+            Event::info("waiting_for_input").say(
+                &Masks::default(),
+                "there is no file to follow yet: matching files are read when they appear",
+            );
         }
         Ok(())
     }
