@@ -110,10 +110,10 @@ fn test() -> Outcome {
     python::python()
 }
 
-/// The reference of all components, from their schemas.
+/// The reference of all components, those of connectors too, from their schemas.
 fn docs(check: bool) -> Outcome {
     let file = root().join("docs/reference.md");
-    let mut command = Command::new(built("tidemill")?);
+    let mut command = Command::new(built("tidemill-all")?);
     let output = command.args(["schema", "--markdown"]).output();
     let output = output.map_err(|error| format!("`{}` cannot be run: {error}", line(&command)))?;
     if !output.status.success() {

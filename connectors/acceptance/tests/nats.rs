@@ -130,9 +130,7 @@ fn fields_of_messages_are_columns() {
     let run = job.start();
     wait_for_messages(&server, "LAST", 1);
     run.stop().success();
-    let got = client.request("$JS.API.DIRECT.GET.LAST", "{\"seq\":1}");
-    let got =
-        got.or_else(|_| client.request("$JS.API.STREAM.MSG.GET.LAST", "{\"seq\":1}")).expect("a message");
+    let got = client.request("$JS.API.STREAM.MSG.GET.LAST", "{\"seq\":1}").expect("a message");
     assert!(got.contains("last.t1"), "{got}");
 }
 

@@ -148,6 +148,7 @@ fn refused_subscriptions_name_the_topic() {
         let mut peer = accept();
         peer.accept(&[0x20, 2, 0, 0]);
         peer.subscribe(Version::V4, 0x80);
+        let _end = peer.packet();
     })
     .refusal(Version::V4);
     assert!(error.message().contains("cannot subscribe to \"t\""), "{error}");
@@ -158,10 +159,22 @@ fn refused_subscriptions_name_the_topic() {
             let mut peer = accept();
             peer.accept(&[0x20, 3, 0, 0, 0]);
             peer.subscribe(Version::V5, code);
+            let _end = peer.packet();
         })
         .refusal(Version::V5);
         assert!(error.message().contains("\"t\"") && error.message().contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_broker_that_refuses_subscriptions_by_ending_the_connection_is_an_error() {
+    let error = Broker::start(|accept| {
+        let mut peer = accept();
+        peer.accept(&[0x20, 2, 0, 0]);
+        peer.packet().expect("SUBSCRIBE");
+    })
+    .refusal(Version::V4);
+    assert!(!error.message().is_empty(), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the source reads.
 
 use serde_json::Value;
-use tidemill_acceptance::Job;
+use tidemill_acceptance::{Job, Kafka};
 
 use crate::broker::{read, send, shared, topic, wait_until};
 
@@ -146,4 +146,55 @@ fn messages_of_aborted_and_open_transactions_are_not_read() {
     assert_eq!(lines.len(), 3, "{lines:?}");
     let (lines, ..) = records(&number("all", "read_uncommitted"), 3, |_| {});
     assert_eq!(lines.len(), 4, "{lines:?}");
+}
+
+#[test]
+fn messages_that_were_deleted_before_they_were_read_end_the_run_unless_that_is_accepted() {
+    let broker = shared();
+    let topic = topic(broker, "deleted", 1);
+    let numbers = |from: u32, to: u32| (from..to).map(|n| format!("a|{n}\n")).collect::<String>();
+    send(broker, &topic, &numbers(0, 3), &[]);
+    let source = format!("topic = '{topic}'\ngroup = '{topic}'\npayload = 'number'");
+    records(&source, 3, |_| {});
+    send(broker, &topic, &numbers(3, 9), &[]);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let text = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":0,"offset":6}}],"version":1}}"#);
+    std::fs::write(file.path(), text).expect("written");
+    let mut command = Kafka::tool("org.apache.kafka.tools.DeleteRecordsCommand");
+    command.args(["--bootstrap-server", &broker.address(), "--offset-json-file"]).arg(file.path());
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let brokers = broker.address();
+    let job = Job::new(&format!(
+        "[source]\ntype = 'kafka'\nbrokers = '{brokers}'\n{source}\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
+    ));
+    let said = job.start().wait().failure();
+    assert!(said.contains("deleted") && said.contains("gaps"), "{said}");
+    let (lines, ..) = records(&format!("{source}\ngaps = 'accept'"), 3, |_| {});
+    assert!(lines.len() == 4 && lines[1].contains('6'), "{lines:?}");
+}
+
+#[test]
+fn doctor_looks_at_the_broker_the_login_and_the_topics() {
+    let broker = shared();
+    let there = topic(broker, "there", 3);
+    let brokers = broker.address();
+    let pipeline = |to: &str| {
+        format!(
+            "[source]\ntype = 'kafka'\nbrokers = '{brokers}'\ntopic = '{there}'\ngroup = 'g'\npayload = 'number'\n\
+             [[sink]]\ntype = 'kafka'\nbrokers = '{brokers}'\ntopic = '{to}'\n"
+        )
+    };
+    let job = Job::new(&pipeline(&there));
+    let mut command = job.tidemill();
+    let output = command.args(["doctor", "pipeline.toml"]).output().expect("it runs");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.matches("3 partitions").count() == 2, "{said}");
+    let job = Job::new(&pipeline("no-such-topic"));
+    let mut command = job.tidemill();
+    let output = command.args(["doctor", "pipeline.toml"]).output().expect("it runs");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("`no-such-topic` does not exist"), "{said}");
 }

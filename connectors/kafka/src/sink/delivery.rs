@@ -10,8 +10,11 @@ use super::frames::Frames;
 use super::producer::{Session, Writer};
 use crate::patience::Patience;
 
-/// How long brokers may take for one step of a delivery before it is tried anew.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long brokers may take to answer a question before the delivery is tried anew.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long they may take to accept messages, as long as brokers leave a transaction open.
+const ACCEPTANCE: Duration = Duration::from_secs(60);
 
 /// How long a run waits at its start to learn whether the topic exists; if no broker answers until then, it starts without.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
@@ -35,6 +38,7 @@ impl Delivery {
             compression: spec.messages.compression,
             topic: topic.map(str::to_owned),
             id: id.map(|id| format!("tidemill-{id}")),
+            acceptance: Patience { stop: context.stop.clone(), limit: ACCEPTANCE },
         };
         let patience = Patience { stop: context.stop.clone(), limit: PATIENCE };
         Ok(Self { writer, patience, session: None })

@@ -38,6 +38,8 @@ pub(super) struct Writer {
     pub(super) topic: Option<String>,
     /// Identifies the writer in transactions; `None` without them.
     pub(super) id: Option<String>,
+    /// How long brokers may take to accept messages.
+    pub(super) acceptance: Patience,
 }
 
 /// A session.
@@ -48,7 +50,10 @@ pub(super) struct Session {
     /// Topics that exist.
     found: HashSet<Box<[u8]>>,
     marker: Option<Marker>,
+    /// How long brokers may take to answer.
     patience: Patience,
+    /// How long they may take to accept messages.
+    acceptance: Patience,
 }
 
 /// Where the number of the last epoch is: with an offset of partition 0 of the topic of the epoch's first record, which is the same record whenever
@@ -86,6 +91,7 @@ impl Writer {
             found: HashSet::new(),
             marker: self.id.as_deref().map(|id| self.marker(id)).transpose()?,
             patience: patience.clone(),
+            acceptance: self.acceptance.clone(),
         })
     }
 
@@ -173,7 +179,7 @@ impl Session {
 
     #[cold]
     fn send_when_there_is_room(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<()> {
-        let mut wait = self.patience.begin();
+        let mut wait = self.acceptance.begin();
         loop {
             self.producer.poll(ROOM);
             record = match self.producer.send(record) {
@@ -195,7 +201,7 @@ impl Session {
     }
 
     fn flush(&self) -> Result<()> {
-        let flushed = self.patience.wait(|step| self.producer.flush(step));
+        let flushed = self.acceptance.wait(|step| self.producer.flush(step));
         flushed.map_err(|error| self.failed("sending", &error))?;
         match self.producer.context().take_refused() {
             Some(error) => Err(self.failed("sending", &error)),
@@ -214,8 +220,8 @@ impl Session {
         let offsets = offsets.map_err(|error| failed("noting the epoch", error))?;
         let group = group.ok_or_else(|| Error::internal("a consumer with a group has no group"))?;
         let send = |step| self.producer.send_offsets_to_transaction(&offsets, &group, step);
-        self.patience.wait(send).map_err(|error| failed("noting the epoch", error))?;
-        let committed = self.patience.wait(|step| self.producer.commit_transaction(step));
+        self.acceptance.wait(send).map_err(|error| failed("noting the epoch", error))?;
+        let committed = self.acceptance.wait(|step| self.producer.commit_transaction(step));
         committed.map_err(|error| failed("committing a transaction", error))
     }
 

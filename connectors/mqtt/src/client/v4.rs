@@ -23,6 +23,8 @@ pub(crate) struct V4 {
     events: EventLoop,
     address: String,
     max_packet: u32,
+    /// Why the connection was lost, once what came before has been returned.
+    lost: Option<Error>,
 }
 
 impl Client for V4 {
@@ -53,7 +55,7 @@ impl Client for V4 {
         let mut network = NetworkOptions::new();
         network.set_connection_timeout(setup.connect_timeout.as_secs().max(1)).set_tcp_nodelay(true);
         events.set_network_options(network);
-        Ok(Self { sender, events, address: setup.address.clone(), max_packet: setup.max_packet })
+        Ok(Self { sender, events, address: setup.address.clone(), max_packet: setup.max_packet, lost: None })
     }
 
     fn sender(&self) -> AsyncClient {
@@ -61,8 +63,7 @@ impl Client for V4 {
     }
 
     async fn next(&mut self) -> Result<Event, Error> {
-        let polled = self.events.poll().await;
-        let happened = polled.map_err(|error| lost(&self.address, self.max_packet, &error))?;
+        let happened = self.happened().await?;
         Ok(match happened {
             Happening::Incoming(packet) => event(packet),
             Happening::Outgoing(Sent::Publish(0)) => Event::Published(Ok(())),
@@ -71,7 +72,27 @@ impl Client for V4 {
     }
 
     fn has_more(&self) -> bool {
-        !self.events.state.events.is_empty()
+        !self.events.state.events.is_empty() || self.lost.is_some()
+    }
+}
+
+impl V4 {
+    /// The next event of the library, which returns an error before what came just before it: a refusal, for one. (That of MQTT 5 forgets it.)
+    async fn happened(&mut self) -> Result<Happening, Error> {
+        if self.lost.is_none() {
+            match self.events.poll().await {
+                Ok(happened) => return Ok(happened),
+                Err(error) => self.lost = Some(lost(&self.address, self.max_packet, &error)),
+            }
+        }
+        match (self.events.state.events.pop_front(), self.lost.take()) {
+            (Some(happened), error) => {
+                self.lost = error;
+                Ok(happened)
+            }
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(unavailable(&self.address, "the connection has ended")),
+        }
     }
 }
 

@@ -107,8 +107,8 @@ impl Worker {
                 Ok(()) => break None,
                 Err(error) => error,
             };
-            let is_first = self.inbox.connections().made == 0;
-            if is_first || !error.is_transient() {
+            // Brokers may also refuse by ending the connection.
+            if !self.inbox.is_ready() || !error.is_transient() {
                 break Some(error);
             }
             match self.inbox.connections().made > before {

@@ -1,0 +1,93 @@
+//! The pipelines in `examples/pipelines`, as they stand there, between real systems.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tidemill_acceptance::{HttpSink, Job, Kafka, Mosquitto, Port, Postgres, Telegraf};
+
+/// A longer wait will not succeed.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn example(name: &str) -> Job {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pipelines");
+    let text = std::fs::read_to_string(folder.join(name)).expect("an example");
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    assert!(lines.count() <= 30, "{name} is to be short");
+    Job::new(&text)
+}
+
+/// Asks until the answer is as wanted.
+fn until<T: std::fmt::Debug>(mut ask: impl FnMut() -> T, is_wanted: impl Fn(&T) -> bool) -> T {
+    let begun = Instant::now();
+    loop {
+        let answer = ask();
+        if is_wanted(&answer) {
+            return answer;
+        }
+        assert!(begun.elapsed() < LIMIT, "{answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn from_mqtt_to_postgres_with_alerts_to_slack() {
+    let (mosquitto, postgres, slack) = (Mosquitto::start(), Postgres::start(), HttpSink::start());
+    let job = example("mqtt-to-postgres.toml");
+    let (mqtt, database, hook) = (mosquitto.url(), postgres.url(), slack.url());
+    let variables = [("MQTT_URL", &*mqtt), ("POSTGRES_URL", &*database), ("SLACK_WEBHOOK", &*hook)];
+    let run = job.start_in(&variables, &[]);
+    run.wait_for("at least once");
+    for (topic, value) in [
+        ("plant/l1/press/temperature", "20.5"),
+        ("plant/l1/broken/temperature", "999"),
+        ("plant/l2/oven/temperature", "91.5"),
+    ] {
+        // Kept by the broker until the run has subscribed.
+        let port = mosquitto.port().to_string();
+        let sent = Command::new("mosquitto_pub")
+            .args(["-p", &port, "-r", "-q", "1", "-t", topic, "-m", value])
+            .status();
+        assert!(sent.expect("mosquitto_pub runs").success());
+    }
+    let rows = || postgres.sql("SELECT line, sensor, value FROM temperatures ORDER BY value");
+    let rows = until(
+        || std::panic::catch_unwind(std::panic::AssertUnwindSafe(rows)).unwrap_or_default(),
+        |rows| rows.lines().count() == 2,
+    );
+    assert_eq!(rows, "l1|press|20.5\nl2|oven|91.5\n");
+    let alert = slack.wait_for(1).remove(0);
+    assert!(alert.text().contains("oven") && alert.text().contains("91.5"), "{}", alert.text());
+    run.stop().success();
+}
+
+#[test]
+fn from_telegraf_to_kafka() {
+    let kafka = Kafka::start();
+    kafka.create_topic("cpu", 2);
+    let port = Port::claim();
+    let job = example("telegraf-to-kafka.toml");
+    let listen = format!("127.0.0.1:{}", port.number());
+    // A second instead of a minute.
+    let run = job.start_in(
+        &[("KAFKA_BROKERS", &kafka.address()), ("LISTEN", &listen)],
+        &["--set", "stage.0.every=1s"],
+    );
+    run.wait_for("at least once");
+    job.write("cpu.lp", "cpu,host=a,cpu=cpu0 usage_user=1.5,usage_system=0.5\ncpu,host=b,cpu=cpu0 usage_user=2.5,usage_system=1\n");
+    let _telegraf = Telegraf::start(&format!(
+        "[[inputs.file]]\nfiles = [\"{}\"]\ndata_format = \"influx\"\n[[outputs.influxdb_v2]]\nurls = [\"http://{listen}\"]\ntoken = \"any\"\norganization = \"any\"\nbucket = \"any\"\n",
+        job.path("cpu.lp").display(),
+    ));
+    let read = || {
+        let output = kafka
+            .kcat()
+            .args(["-C", "-q", "-e", "-t", "cpu", "-o", "beginning"])
+            .output()
+            .expect("kcat runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let found = until(read, |text| ["\"a\"", "\"b\""].iter().all(|host| text.contains(host)));
+    assert!(found.contains("\"usage_user_mean\":1.5") && found.contains("\"usage_system_max\":1"), "{found}");
+    run.stop().success();
+}
