@@ -100,7 +100,7 @@ pub(crate) fn failed(brokers: &str, doing: &str, error: &KafkaError, words: &Wor
     let said = words.last();
     // A refused login or certificate looks like a broker that cannot be reached; the reason was said before.
     let refused = said.as_ref().filter(|said| is_refusal(said));
-    let why = code.map_or_else(|| error.to_string(), |code| described(code));
+    let why = code.map_or_else(|| error.to_string(), described);
     let reason = said.as_ref().map_or_else(String::new, |said| format!(" ({})", said.reason));
     let what = Error::unavailable(format!("Kafka at {brokers}: {doing} failed: {why}{reason}"));
     match (refused, code.and_then(help)) {

@@ -269,7 +269,6 @@ impl Marker {
             noted.set_offset(rdkafka::Offset::Offset(0))?;
             noted.set_metadata(epoch.to_string());
         }
-        drop(noted);
         Ok(offsets)
     }
 
