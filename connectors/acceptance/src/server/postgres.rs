@@ -107,7 +107,20 @@ impl Postgres {
     /// # Panics
     /// If they fail.
     pub fn sql(&self, statements: &str) -> String {
-        String::from_utf8(process::succeed(self.psql().args(["-c", statements]))).expect("UTF-8")
+        self.try_sql(statements).unwrap_or_else(|said| panic!("{statements}: {said}"))
+    }
+
+    /// The same for statements that may fail, for example because a table is not there yet.
+    ///
+    /// # Errors
+    /// What `psql` says.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn try_sql(&self, statements: &str) -> Result<String, String> {
+        let output = self.psql().args(["-c", statements]).output().expect("psql runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// `psql` with the database, for more arguments.
