@@ -4,6 +4,8 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::environment;
+
 /// Below the range from which the system takes the ports of clients: there, a client could occupy the port while its server is down.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
@@ -25,7 +27,7 @@ impl Port {
     pub fn claim() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let process = (std::process::id() % u32::from(COUNT)) as u16;
-        let folder = std::env::temp_dir().join("tidemill-ports");
+        let folder = environment::cache().join("ports");
         std::fs::create_dir_all(&folder).expect("a folder for the claims of ports");
         for _ in 0..COUNT {
             // Processes begin far from each other.
