@@ -108,7 +108,9 @@ impl<T> Inbox<T> {
             let waited = self.filled.wait_timeout_while(state, wait, is_idle);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if let (true, Some(error)) = (state.messages.is_empty(), state.error.take()) {
+        if state.messages.is_empty()
+            && let Some(error) = state.error.take()
+        {
             return Err(error);
         }
         state.bytes = 0;
