@@ -19,7 +19,7 @@ use super::choices::Choices;
 const CHOICES: usize = 10;
 
 /// Stages of every reach, in pieces of a pipeline file.
-const STAGES: [&str; 17] = [
+const STAGES: [&str; 18] = [
     "type = 'threshold'\nmin = -50.0\nmax = 90.0",
     "type = 'threshold'\nmin = 0.0\naction = 'mask'\nnulls = 'keep'\nsensors.'s1*' = { min = 10.0 }",
     "type = 'normalize'\nmethod = 'min_max'\nfit = true",

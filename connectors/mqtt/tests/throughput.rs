@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rumqttc_v5::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use rumqttc_v5::{AsyncClient, Event, MqttOptions, Packet};
 use tidemill_connect::message::{Messages, Payload};
 use tidemill_engine::format::columns::ColumnOptions;
 use tidemill_engine::sensor::Sensors;
