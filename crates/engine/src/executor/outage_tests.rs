@@ -311,22 +311,27 @@ fn a_full_outbox_may_drop_whole_epochs_which_are_counted() {
 }
 
 #[test]
-fn a_full_outbox_may_end_the_run_which_goes_on_later_with_other_rules() {
-    each_way(|folder, has_state| {
-        let target = Remotely::down_for(usize::MAX);
-        let error =
-            go(folder, entry(&target, Some(OnFailure::Stop), "1KiB"), has_state).expect_err("it is full");
-        let error = error.to_string();
-        assert!(error.contains("sink 1 (remote)"), "{error}");
-        // On a slow machine, the target may be found to be down at the end of the input first.
-        assert!(error.contains("`outbox` is full") || error.contains("nobody answers"), "{error}");
-        if has_state {
-            target.answers(|_, _| Answer::Stored);
-            go(folder, entry(&target, Some(OnFailure::Wait), "1GiB"), true)
-                .expect("the next run delivers it");
-            target.check_all();
-        }
-    });
+fn a_full_outbox_may_end_the_run_which_goes_on_later_with_the_same_or_other_rules() {
+    for rules in [(OnFailure::Stop, "1KiB"), (OnFailure::Wait, "1GiB")] {
+        each_way(|folder, has_state| ends_and_goes_on(folder, has_state, rules));
+    }
+}
+
+/// A run whose outbox is full ends; the next one has other `rules`.
+fn ends_and_goes_on(folder: &Path, has_state: bool, rules: (OnFailure, &str)) {
+    let target = Remotely::down_for(usize::MAX);
+    let error = go(folder, entry(&target, Some(OnFailure::Stop), "1KiB"), has_state).expect_err("it is full");
+    let error = error.to_string();
+    assert!(error.contains("sink 1 (remote)"), "{error}");
+    // On a slow machine, the target may be found to be down at the end of the input first.
+    assert!(error.contains("`outbox` is full") || error.contains("nobody answers"), "{error}");
+    if has_state {
+        target.answers(|_, _| Answer::Stored);
+        // What the run before had left is no reason to end while it is delivered.
+        let (on_failure, outbox) = rules;
+        go(folder, entry(&target, Some(on_failure), outbox), true).expect("the next run delivers it");
+        target.check_all();
+    }
 }
 
 #[test]

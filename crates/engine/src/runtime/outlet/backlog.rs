@@ -52,6 +52,8 @@ struct State {
     settled: u64,
     /// Whether a note has said that something is dropped.
     is_dropping_said: bool,
+    /// Whether the last attempt at a delivery has failed.
+    is_failing: bool,
     /// Nothing is delivered any more.
     is_abandoned: bool,
     total: Dropped,
@@ -108,10 +110,13 @@ impl Backlog {
     /// Waits for room, if that is what happens when there is none; until the run is to stop, or `may_continue` returns false.
     pub(super) fn wait_for_room(&self, may_continue: impl Fn() -> bool) {
         let mut state = self.state();
-        if self.when_full != OnFailure::Wait || !self.is_full(&state) {
-            return;
-        }
-        while self.is_full(&state) && !self.stop.load(Ordering::Relaxed) && may_continue() {
+        // A run that is to end waits too as long as the target takes what it is given, such as when it delivers what the run before had left.
+        let waits = |state: &State| match self.when_full {
+            OnFailure::Wait => self.is_full(state),
+            OnFailure::Stop => self.is_full(state) && !state.is_failing,
+            OnFailure::Drop => false,
+        };
+        while waits(&state) && !self.stop.load(Ordering::Relaxed) && may_continue() {
             let waited = self.moved.wait_timeout(state, PATIENCE);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -127,6 +132,7 @@ impl Backlog {
             _ if !self.is_full(&state) => Ok(Admission::Take),
             // The run is about to stop.
             OnFailure::Wait => Ok(Admission::Take),
+            OnFailure::Stop if !state.is_failing => Ok(Admission::Take),
             OnFailure::Drop => {
                 if !std::mem::replace(&mut state.is_dropping_said, true) {
                     self.say("has no room for more: `outbox` is full, and records are dropped until some are delivered");
@@ -186,6 +192,12 @@ impl Backlog {
     /// No rows wait that are not part of an epoch: those that the sink got had nothing to deliver.
     pub(super) fn forget_rows(&self) {
         self.state().rows = 0;
+    }
+
+    /// An attempt has failed.
+    pub(super) fn fails(&self) {
+        self.state().is_failing = true;
+        self.moved.notify_all();
     }
 
     /// Epoch `epoch` is delivered.
@@ -280,5 +292,6 @@ impl State {
             self.piled -= closed.bytes;
         }
         self.done = self.done.max(epoch);
+        self.is_failing = false;
     }
 }

@@ -304,6 +304,7 @@ impl Shared {
                 Verdict::Drop => return self.give_up(Some(error)),
             };
             self.queue().failures += 1;
+            self.backlog.iter().for_each(|backlog| backlog.fails());
             if is_first && self.may_wait(pace.is_down()) {
                 let what = format!("{error}: retrying until delivery succeeds");
                 self.say(Event::warn("delivery_failed").caused_by(&error), &what);
