@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tidemill_acceptance::{Job, Run};
 
 /// A longer wait will not succeed.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A port of loopback that nobody uses, below those that the system gives to clients.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 7000) as u16;
     loop {
@@ -26,14 +26,14 @@ pub fn free_port() -> u16 {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answered {
+pub(crate) struct Answered {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
 /// Sends a request in one connection.
-pub fn send(
+pub(crate) fn send(
     port: u16,
     method: &str,
     path: &str,
@@ -63,12 +63,12 @@ pub fn send(
 }
 
 /// Posts a body.
-pub fn post(port: u16, path: &str, body: &str) -> Answered {
+pub(crate) fn post(port: u16, path: &str, body: &str) -> Answered {
     send(port, "POST", path, &[], body.as_bytes()).expect("an answer")
 }
 
 /// Waits until something is so.
-pub fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < LIMIT, "{what}: it does not happen");
@@ -77,37 +77,37 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// Waits until somebody listens at `port`.
-pub fn until_open(port: u16) {
+pub(crate) fn until_open(port: u16) {
     until("a server listens", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
 }
 
 /// A run of the pipeline that listens at `port`.
-pub fn start(job: &Job, port: u16) -> Run {
+pub(crate) fn start(job: &Job, port: u16) -> Run {
     let run = job.start();
     until_open(port);
     run
 }
 
 /// The rows of a CSV file, without its header.
-pub fn rows(job: &Job, name: &str) -> Vec<String> {
+pub(crate) fn rows(job: &Job, name: &str) -> Vec<String> {
     job.read(name).lines().skip(1).map(str::to_owned).collect()
 }
 
 /// A source `http` and a file.
-pub fn to_file(port: u16, options: &str) -> String {
+pub(crate) fn to_file(port: u16, options: &str) -> String {
     format!(
         "[source]\ntype = 'http'\nlisten = '127.0.0.1:{port}'\n{options}\n[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
     )
 }
 
 /// A file of records, in order.
-pub fn readings(count: usize) -> String {
+pub(crate) fn readings(count: usize) -> String {
     let line = |at: usize| format!("2026-01-01T00:00:00.{at:09}Z,m{},{at}\n", at % 3);
     std::iter::once("time,sensor,v\n".to_owned()).chain((0..count).map(line)).collect()
 }
 
 /// A pipeline from the file `in.csv` to a sink.
-pub fn from_file(sink: &str) -> String {
+pub(crate) fn from_file(sink: &str) -> String {
     format!(
         "[source]\ntype = 'csv'\npath = 'in.csv'\ntime = 'time'\nsensor = 'sensor'\ntypes = {{ v = 'u64' }}\n[[sink]]\n{sink}\n"
     )
@@ -115,12 +115,12 @@ pub fn from_file(sink: &str) -> String {
 
 /// The number in an environment variable.
 #[expect(clippy::disallowed_methods, reason = "tells how a test runs, not what the crate does")]
-pub fn variable(name: &str) -> Option<u64> {
+pub(crate) fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
 /// Numbers by chance, whose seed is printed.
-pub fn chance() -> impl FnMut(u64) -> u64 {
+pub(crate) fn chance() -> impl FnMut(u64) -> u64 {
     let seed = variable("TIDEMILL_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     println!("TIDEMILL_SEED={seed}");
     let mut chance = seed | 1;

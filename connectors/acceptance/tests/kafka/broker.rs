@@ -18,13 +18,13 @@ use tidemill_kafka::rdkafka::{ClientConfig, Message, Offset, TopicPartitionList}
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// The broker of all tests that do not kill it.
-pub fn shared() -> &'static Kafka {
+pub(crate) fn shared() -> &'static Kafka {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
     SHARED.get_or_init(Kafka::start)
 }
 
 /// A new topic of `broker`.
-pub fn topic(broker: &Kafka, name: &str, partitions: u32) -> String {
+pub(crate) fn topic(broker: &Kafka, name: &str, partitions: u32) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let topic = format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     broker.create_topic(&topic, partitions);
@@ -33,7 +33,7 @@ pub fn topic(broker: &Kafka, name: &str, partitions: u32) -> String {
 
 /// A message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub partition: i64,
     pub offset: i64,
     pub time: i64,
@@ -42,7 +42,7 @@ pub struct Seen {
 }
 
 /// Sends lines of `key|value` to a topic, as any producer does: partitions by the key.
-pub fn send(broker: &Kafka, topic: &str, lines: &str, more: &[&str]) {
+pub(crate) fn send(broker: &Kafka, topic: &str, lines: &str, more: &[&str]) {
     let mut command = broker.kcat();
     command
         .args([
@@ -67,12 +67,12 @@ fn feed(command: &mut Command, lines: &str) {
 }
 
 /// The messages of a topic that consumers of committed transactions read.
-pub fn read(broker: &Kafka, topic: &str) -> Vec<Seen> {
+pub(crate) fn read(broker: &Kafka, topic: &str) -> Vec<Seen> {
     read_with(broker, topic, "read_committed")
 }
 
 /// The same with another isolation level.
-pub fn read_with(broker: &Kafka, topic: &str, isolation: &str) -> Vec<Seen> {
+pub(crate) fn read_with(broker: &Kafka, topic: &str, isolation: &str) -> Vec<Seen> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", broker.address()).set("group.id", "reader");
     config.set("isolation.level", isolation).set("enable.partition.eof", "true");
@@ -110,7 +110,7 @@ impl Seen {
 }
 
 /// Waits until a topic has at least `count` messages, and returns all.
-pub fn wait_for(broker: &Kafka, topic: &str, count: usize, runs: &[&Run]) -> Vec<Seen> {
+pub(crate) fn wait_for(broker: &Kafka, topic: &str, count: usize, runs: &[&Run]) -> Vec<Seen> {
     let begun = Instant::now();
     loop {
         let seen = read(broker, topic);
@@ -129,7 +129,7 @@ pub fn wait_for(broker: &Kafka, topic: &str, count: usize, runs: &[&Run]) -> Vec
 }
 
 /// Waits until `holds`.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < LIMIT, "{what} does not happen");
@@ -138,12 +138,12 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// The field of a JSON message.
-pub fn field(message: &Seen, name: &str) -> Value {
+pub(crate) fn field(message: &Seen, name: &str) -> Value {
     serde_json::from_str::<Value>(&message.value).expect("JSON")[name].clone()
 }
 
 /// JSON messages of `sensors` sensors with the numbers `from..to`, one of each sensor after another: `s3|{"n":7,"t":"…"}`.
-pub fn numbered(sensors: usize, from: u64, to: u64) -> String {
+pub(crate) fn numbered(sensors: usize, from: u64, to: u64) -> String {
     let mut lines = String::new();
     for n in from..to {
         let time = format!("2026-01-01T{:02}:{:02}:{:02}Z", n / 3600 % 24, n / 60 % 60, n % 60);
@@ -155,7 +155,7 @@ pub fn numbered(sensors: usize, from: u64, to: u64) -> String {
 }
 
 /// A pipeline of the messages of [`numbered`], with the mean of the last four numbers of each sensor.
-pub fn means(broker: &str, from: &str, to: &str, source: &str) -> String {
+pub(crate) fn means(broker: &str, from: &str, to: &str, source: &str) -> String {
     format!(
         "[source]\ntype = 'kafka'\nbrokers = '{broker}'\ntopic = '{from}'\ngroup = 'g-{to}'\npayload = 'json'\n\
          time = 't'\nmeasurements = ['n']\n{source}\n\
@@ -165,7 +165,7 @@ pub fn means(broker: &str, from: &str, to: &str, source: &str) -> String {
 }
 
 /// Checks that the topic has the numbers `0..to` of each sensor once, in order, with the mean of the last four: nothing was lost, repeated or forgotten.
-pub fn check_means(messages: &[Seen], sensors: usize, to: u64) {
+pub(crate) fn check_means(messages: &[Seen], sensors: usize, to: u64) {
     let mut next = vec![0_u64; sensors];
     for message in messages {
         let key = message.key.as_deref().expect("a key");

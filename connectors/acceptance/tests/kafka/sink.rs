@@ -19,7 +19,7 @@ fn producer(broker: &Kafka, id: &str) -> BaseProducer {
 }
 
 /// Sends 1 and 3 in transactions that are committed, and 2 in one that is aborted.
-pub fn transactions(broker: &Kafka, topic: &str) {
+pub(crate) fn transactions(broker: &Kafka, topic: &str) {
     let producer = producer(broker, topic);
     for (value, is_committed) in [("1", true), ("2", false), ("3", true)] {
         producer.begin_transaction().expect("begun");

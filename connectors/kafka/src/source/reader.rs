@@ -104,7 +104,7 @@ impl Reader {
         match content {
             Content::Text(text) => lines.push(&text, now, |at| fields.get(at)?.value(message)),
             Content::Rejected(why) => lines.reject(why, payload),
-            Content::Later(_) => return Ok(false),
+            Content::Later => return Ok(false),
         }
         slot.next = message.offset() + 1;
         Ok(true)

@@ -70,7 +70,7 @@ pub(in crate::source) enum Content<'p> {
     /// The message cannot be read.
     Rejected(String),
     /// The registry does not answer.
-    Later(Error),
+    Later,
 }
 
 /// A client of the registry, and what it has answered.
@@ -112,7 +112,7 @@ impl Registry {
         let timeout = duration("registry.timeout", &options.timeout)?;
         options.tls.client()?;
         // No more is kept of a message that lies about its size.
-        apache_avro::max_allocation_bytes(LARGEST);
+        apache_avro::util::max_allocation_bytes(LARGEST);
         Ok(Self {
             client: Client::new(endpoint, options.tls.clone(), timeout),
             blocking: Blocking::new(stop)?,
@@ -138,7 +138,7 @@ impl Registry {
         let schema = match self.schema(id) {
             Ok(Known::Schema(schema)) => Arc::clone(schema),
             Ok(Known::Unusable(why, _)) => return Ok(Content::Rejected(why.clone())),
-            Err(error) if error.is_transient() => return Ok(Content::Later(error)),
+            Err(error) if error.is_transient() => return Ok(Content::Later),
             Err(error) => return Err(error),
         };
         Ok(match avro::to_json(&schema, data) {
