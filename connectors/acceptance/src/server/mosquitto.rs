@@ -29,7 +29,8 @@ impl Default for MosquittoOptions {
     }
 }
 
-/// An MQTT broker with a plain and a TLS listener. It saves its sessions after each change, which makes long queues slow.
+/// An MQTT broker with a plain and a TLS listener. It saves its sessions when it is [killed](Mosquitto::kill), and at no other time: after each
+/// change it would write all that is queued.
 pub struct Mosquitto {
     server: Server,
     plain: u16,
@@ -67,8 +68,7 @@ impl Mosquitto {
         Self { server, plain, encrypted, authority }
     }
 
-    /// Kills it once it has saved its sessions, since it acknowledges a message just before it saves it: what it acknowledged before this
-    /// call survives.
+    /// Kills it once it has saved its sessions: what it acknowledged before this call survives.
     pub fn kill(&mut self) {
         self.save();
         self.server.kill();
@@ -141,7 +141,7 @@ fn configuration(
     let at = server.folder().display();
     // Its own user could not read the folder.
     let mut text = format!(
-        "user root\npersistence true\npersistence_location {at}/\nautosave_interval 1\nautosave_on_changes true\n\
+        "user root\npersistence true\npersistence_location {at}/\nautosave_interval 0\n\
          max_queued_messages 0\nmax_inflight_messages {}\n",
         options.in_flight
     );
