@@ -122,7 +122,7 @@ fn events_go_on_behind_the_last_one_after_a_lost_connection_and_after_a_restart(
 fn a_websocket_is_read_and_opened_again() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let server = thread::spawn(move || {
+    let serve = move || {
         for connection in 0..3 {
             let (stream, _) = listener.accept().expect("a client");
             let mut socket = tungstenite::accept(stream).expect("a handshake");
@@ -139,7 +139,8 @@ fn a_websocket_is_read_and_opened_again() {
             // Lost without a word.
         }
         listener
-    });
+    };
+    let server = thread::Builder::new().spawn(serve).expect("a thread");
     let job = to_file(
         "websocket",
         &format!("url = 'ws://127.0.0.1:{port}/x'\nsend = ['subscribe']\npayload = 'json'"),

@@ -95,9 +95,6 @@ mod tests {
                 0..8,
             ),
         ) {
-            let frame = |(time, topic, key, value): &(Option<i64>, Vec<u8>, Option<Vec<u8>>, Vec<u8>)| {
-                (*time, topic.clone(), key.clone(), value.clone())
-            };
             let mut bytes = Vec::new();
             for (time, topic, key, value) in &messages {
                 Frame { time: *time, topic, key: key.as_deref(), value }.write(&mut bytes).expect("short");
@@ -106,7 +103,7 @@ mod tests {
                 .map(|read| read.expect("a frame"))
                 .map(|read| (read.time, read.topic.to_vec(), read.key.map(<[u8]>::to_vec), read.value.to_vec()))
                 .collect();
-            prop_assert_eq!(read, messages.iter().map(frame).collect::<Vec<_>>());
+            prop_assert_eq!(read, messages);
         }
 
         #[test]
