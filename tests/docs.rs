@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// Folders with text of this repository; the Markdown files beside them are added.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "benches",
     "crates",
     "datasets",
@@ -13,6 +13,7 @@ const FOLDERS: [&str; 11] = [
     "examples",
     "fuzz",
     "profiling",
+    "connectors",
     "src",
     "tests",
     "xtask",

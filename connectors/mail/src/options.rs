@@ -42,7 +42,7 @@ pub struct Mail {
     pub password: Option<Secret>,
     /// The sender, such as "Plant 3 <alerts@example.com>".
     pub sender: String,
-    /// Those who get the mails, such as ["ops@example.com"].
+    /// Those who get the mails, such as `["ops@example.com"]`.
     pub to: Vec<String>,
     /// The template of the subject, such as "{rule}: {sensor}", where `{name}` is the value of a column; by default a sentence about the alert.
     #[serde(default)]

@@ -9,6 +9,7 @@ from .component import Component
 
 __all__ = [
     "Aggregate",
+    "Alerts",
     "Dedupe",
     "MovingAverage",
     "MovingMax",
@@ -60,6 +61,56 @@ class Aggregate(Component):
             quantiles=quantiles,
             columns=columns,
             into=into,
+            name=name,
+            **{"from": from_},
+        )
+
+
+class Alerts(Component):
+    """A record when a measurement becomes too high or too low, and when that is over.
+
+    Args:
+        column: The measurement to watch. A glob watches every measurement that it matches, each
+            separately.
+        rule: The name of the rule in the records; defaults to the name of the measurement.
+        above: An incident begins when a value is above this.
+        below: An incident begins when a value is below this.
+        clear_above: An incident above ends when a value is at or below this; defaults to `above`.
+        clear_below: An incident below ends when a value is at or above this; defaults to `below`.
+        rules: Thresholds for particular sensors, by name or glob; the last match wins. A threshold
+            that is not given here is taken from the stage.
+        hold: How long, in event time, values must stay beyond the threshold before the alert is
+            raised, such as "30s".
+        name: Its name in `from_` of later parts.
+        from_: The parts that feed it; by default, the one before it.
+    """
+
+    kind: ClassVar[str] = "stage"
+    type: ClassVar[str] = "alerts"
+
+    def __init__(
+        self,
+        *,
+        column: str | None = None,
+        rule: str | None = None,
+        above: float | None = None,
+        below: float | None = None,
+        clear_above: float | None = None,
+        clear_below: float | None = None,
+        rules: Mapping[str, Mapping[str, Any]] | None = None,
+        hold: str | None = None,
+        name: str | None = None,
+        from_: str | Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(
+            column=column,
+            rule=rule,
+            above=above,
+            below=below,
+            clear_above=clear_above,
+            clear_below=clear_below,
+            rules=rules,
+            hold=hold,
             name=name,
             **{"from": from_},
         )

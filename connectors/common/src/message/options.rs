@@ -82,7 +82,7 @@ pub struct MessageOptions {
     /// `names` lists; "influx", line protocol; "senml" (RFC 8428, JSON); for MQTT "sparkplug"; for Kafka "avro"; for HTTP "prometheus", remote write. Readings of SenML, Sparkplug and Prometheus have the columns `time`, `sensor`, `value`,
     /// `text`, `unit` and `quality`.
     pub payload: Payload,
-    /// Fields of the message besides its payload that become columns of text, such as ["@topic", "@arrival"]: see the description of the source. Those that
+    /// Fields of the message besides its payload that become columns of text, such as `["@topic", "@arrival"]`: see the description of the source. Those that
     /// `time`, `sensor` and a topic pattern name need not be listed.
     #[serde(default)]
     pub fields: Vec<String>,

@@ -85,6 +85,8 @@ pub trait Subscription: Send {
 pub struct MessageSource<S> {
     subscription: S,
     lines: Lines,
+    /// Whether messages are received: not in a run that only finishes.
+    has_begun: bool,
     is_closed: bool,
     has_ended: bool,
 }
@@ -92,7 +94,7 @@ pub struct MessageSource<S> {
 impl<S: Subscription> MessageSource<S> {
     /// The source of the messages of `subscription`, gathered in `lines`.
     pub fn new(subscription: S, lines: Lines) -> Self {
-        Self { subscription, lines, is_closed: false, has_ended: false }
+        Self { subscription, lines, has_begun: false, is_closed: false, has_ended: false }
     }
 
     /// What was gathered. Messages that could not be read are returned together with the records before them: both are before the same position.
@@ -121,6 +123,7 @@ impl<S: Subscription> Source for MessageSource<S> {
     }
 
     fn begin(&mut self) -> Result<()> {
+        self.has_begun = true;
         self.subscription.begin()
     }
 
@@ -135,6 +138,9 @@ impl<S: Subscription> Source for MessageSource<S> {
     }
 
     fn drain(&mut self, can_resume: bool, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
+        if !self.has_begun {
+            return Ok(None);
+        }
         if !std::mem::replace(&mut self.is_closed, true) {
             self.subscription.close(can_resume)?;
         }

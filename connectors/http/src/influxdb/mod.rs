@@ -42,7 +42,7 @@ pub struct Influxdb {
 /// Where points go, and what they consist of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InfluxdbOptions {
-    /// The address of the server, such as "https://influx.example:8086".
+    /// The address of the server, such as `"https://influx.example:8086"`.
     pub url: String,
     /// The bucket, of InfluxDB 2 and later.
     #[serde(default)]

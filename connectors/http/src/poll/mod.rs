@@ -40,7 +40,7 @@ pub struct Poll {
 /// Which addresses, and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PollOptions {
-    /// The addresses, such as ["https://a.example/api"], or with a pace of their own [{ url = "https://a.example/api", every = "1m" }].
+    /// The addresses, such as `["https://a.example/api"]`, or with a pace of their own `[{ url = "https://a.example/api", every = "1m" }]`.
     pub urls: Vec<Address>,
     /// How often each is asked.
     #[serde(default = "default_every")]

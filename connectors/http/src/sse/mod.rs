@@ -47,7 +47,7 @@ pub struct ServerSentEvents {
 /// Which events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SseOptions {
-    /// The address, such as "https://a.example/events".
+    /// The address, such as `"https://a.example/events"`.
     pub url: String,
     /// The types of events that are read, such as ["reading"]; all by default.
     #[serde(default)]

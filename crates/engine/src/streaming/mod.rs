@@ -101,7 +101,8 @@ fn read_and_run(
     let workers = workers(options);
     let asked = setup.plan.graph.asked();
     let mut crew = Crew::new(pipeline, stages, &setup, &asked, workers, options, sensors)?;
-    if !options.state.as_ref().is_some_and(|state| state.delivers) {
+    // A run that only finishes, or only delivers, takes nothing from others: a broker would give it more.
+    if !options.state.as_ref().is_some_and(|state| state.delivers || state.finishes) {
         setup.sources.begin()?;
     }
     let mut outlets = Outlets::open(pipeline, &setup.plan, state, plain)?;

@@ -39,7 +39,7 @@ const MOST: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryOptions {
-    /// Its address: "https://registry:8081".
+    /// Its address: `"https://registry:8081"`.
     pub url: String,
     /// The name of the user.
     #[serde(default)]
