@@ -135,7 +135,8 @@ fn written(choices: &Choices<CHOICES>, input: &Path, output: &Path) -> String {
     let is_chosen = |at: usize| match at {
         0..8 => choices.bit(1, at as u8),
         8..15 => choices.bit(4, at as u8 - 7),
-        _ => choices.bit(5, at as u8 - 9),
+        15..17 => choices.bit(5, at as u8 - 9),
+        _ => choices.bit(8, at as u8 - 10),
     };
     let chosen = STAGES.iter().enumerate().filter(|&(at, _)| is_chosen(at));
     chosen.for_each(|(_, stage)| file += &format!("[[stage]]\n{stage}\n"));
