@@ -125,7 +125,7 @@ COMMON: dict[str, dict[str, dict[str, Any]]] = {
         "retry": {"type": "object", "description": "For a server or database: when a delivery that has failed is tried again."},
         "breaker": {"type": "object", "description": "For a server or database: when one that is down is not called."},
         "outbox": {"type": "string", "description": 'For a server or database: how much may wait for it, such as "8GiB".'},
-        "delivery": {"enum": ["exactly_once", "at_least_once"], "description": "The guarantee that its output must have in a run with a state folder."},
+        "delivery": {"enum": ["exactly_once", "at_least_once"], "description": "The guarantee that its output must have, with a state folder."},
     },
 }
 

@@ -46,7 +46,7 @@ class Alert(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -110,7 +110,7 @@ class Console(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -163,7 +163,7 @@ class Csv(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -214,7 +214,7 @@ class DeadLetter(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -262,7 +262,7 @@ class JsonLines(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -306,7 +306,7 @@ class Null(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
@@ -351,7 +351,7 @@ class Parquet(Component):
         retry: For a server or database: when a delivery that has failed is tried again.
         breaker: For a server or database: when one that is down is not called.
         outbox: For a server or database: how much may wait for it, such as "8GiB".
-        delivery: The guarantee that its output must have in a run with a state folder.
+        delivery: The guarantee that its output must have, with a state folder.
     """
 
     kind: ClassVar[str] = "sink"
