@@ -141,6 +141,10 @@ impl Reader {
                     "messages were deleted before they were read: set `gaps = \"accept\"` to go on with the first one that is there",
                 ));
             }
+            Some(RDKafkaErrorCode::FencedInstanceId) if self.has_own_instance() => {
+                self.rejoin(member);
+                return Ok(());
+            }
             _ => {}
         }
         let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
@@ -150,6 +154,24 @@ impl Reader {
         }
         self.interruptions += 1;
         Ok(())
+    }
+
+    /// Whether the group knows this member by its state folder, which no other process can have at the same time.
+    fn has_own_instance(&self) -> bool {
+        self.setup.keeps_place && self.setup.fixed.is_none() && self.setup.config.get(INSTANCE).is_none()
+    }
+
+    /// A coordinator that was restarted has taken this member for another one of the same instance: it joins again, and reads on where it was. (A process that was
+    /// replaced ends with its next checkpoint, since it does not hold the state folder.)
+    fn rejoin(&mut self, member: &Member) {
+        let partitions: Vec<_> =
+            self.slots.iter().map(|slot| (Arc::clone(&slot.topic), slot.partition)).collect();
+        for slot in self.slots.remove(&partitions) {
+            self.positions.set(&slot.topic, slot.partition, slot.next);
+        }
+        leave(member);
+        self.member = None;
+        self.interruptions += 1;
     }
 
     /// Finds the topics before the run begins.
@@ -186,7 +208,7 @@ impl Reader {
             return Ok(Arc::clone(member));
         }
         let mut config = self.setup.config.clone();
-        if self.setup.keeps_place && self.setup.fixed.is_none() && config.get(INSTANCE).is_none() {
+        if self.has_own_instance() {
             // A run that resumes takes the place of the one before it at once, with the same partitions.
             config.set(INSTANCE, &*self.positions.owner);
         }
@@ -246,7 +268,10 @@ impl Subscription for Reader {
                         self.hold(message.detach());
                     }
                 }
-                Some(Err(error)) => self.note(&member, &error)?,
+                Some(Err(error)) => {
+                    self.note(&member, &error)?;
+                    may_read = self.member.is_some();
+                }
             }
         }
         if !lines.is_empty() {
