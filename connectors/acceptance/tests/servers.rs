@@ -2,12 +2,16 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tidemill_acceptance::mail::Encryption;
 use tidemill_acceptance::server::{KafkaOptions, MosquittoOptions, NatsClient, NatsOptions, PostgresOptions};
 use tidemill_acceptance::{
     Answer, Authority, HttpSink, Influx, Kafka, MailSink, Mosquitto, Nats, Postgres, Telegraf, http, promtool,
 };
+
+/// A longer wait will not succeed.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn succeeds(program: &str, port: u16, arguments: &[&str]) -> String {
     let output = Command::new(program).arg("-p").arg(port.to_string()).args(arguments).output();
@@ -184,6 +188,12 @@ fn kafka_has_tls_and_passwords_and_creates_no_topic_by_itself() {
     let sasl = ["-b", &kafka.sasl_address(), "-X", "security.protocol=sasl_plaintext", "-X"];
     let login = ["sasl.mechanism=PLAIN", "-X", "sasl.username=plant", "-X", "sasl.password=secret"];
     for options in [&tls[..], &[&sasl[..], &login].concat()] {
+        let lists = || Command::new("kcat").args(options).args(["-L", "-t", "a"]).output().expect("it runs");
+        // A listener may be ready later than the one that the start has waited for.
+        let begun = Instant::now();
+        while !lists().status.success() {
+            assert!(begun.elapsed() < LIMIT, "{:?}", lists());
+        }
         kcat(Command::new("kcat"), &[options, &["-P", "-t", "a"]].concat(), "1\n");
     }
     let topics = kcat(kafka.kcat(), &["-L", "-t", "b"], "");
