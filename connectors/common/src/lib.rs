@@ -1,7 +1,6 @@
 //! What the connectors of **tidemill** share. Each connector is a crate of its own beside this one, and like this one it uses only what `tidemill` re-exports.
 
 pub mod alert;
-pub mod backoff;
 pub mod blocking;
 pub mod endpoint;
 pub mod inbox;

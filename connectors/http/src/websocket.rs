@@ -7,13 +7,13 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages};
 use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 use tidemill_engine::time::Clock;
@@ -188,7 +188,7 @@ impl Following {
             if count > 0 {
                 backoff.reset();
             }
-            tokio::time::sleep(backoff.delay()).await;
+            tokio::time::sleep(backoff.delay(None)).await;
         }
     }
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::blocking::Blocking;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::resilience::Backoff;
 
 use crate::budget::Budget;
 use crate::held::{Held, Item, Memory};
@@ -150,7 +150,7 @@ impl Shared {
                         let now = outgoing.begun.elapsed();
                         outgoing.budget.next(now).map_or(PAUSE, |next| next - now)
                     }
-                    Err(_) => PAUSE + backoff.delay(),
+                    Err(_) => PAUSE + backoff.delay(None),
                 }
             };
             let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::{Base, FilePath};
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::time::parse_duration;
 
@@ -182,7 +182,7 @@ fn delays() -> impl Fn(usize) -> Duration + Send + Sync + 'static {
         if attempt <= 1 {
             backoff.reset();
         }
-        backoff.delay()
+        backoff.delay(None)
     }
 }
 

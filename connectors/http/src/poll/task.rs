@@ -16,9 +16,9 @@ use hyper::header::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::Clock;
 use tokio::time::Instant;
 
@@ -80,7 +80,7 @@ impl Task {
                 Err(error) => {
                     outlet.counts.failed(&error);
                     delay = if error.is_transient() {
-                        backoff.delay().min(self.every)
+                        backoff.delay(None).min(self.every)
                     } else {
                         (delay * 2).min(self.every.max(LONGEST))
                     };

@@ -14,13 +14,13 @@ use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages};
 use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 use tidemill_engine::time::Clock;
@@ -186,7 +186,7 @@ impl Following {
                 backoff.reset();
             }
             pause = events.retry().unwrap_or(pause);
-            tokio::time::sleep(pause + backoff.delay()).await;
+            tokio::time::sleep(pause + backoff.delay(None)).await;
         }
     }
 

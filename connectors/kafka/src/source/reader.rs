@@ -7,10 +7,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientConfig, Message};
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::cuts::CutRequest;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::{Clock, Timestamp};
 
 use super::fields::Field;
@@ -129,7 +129,7 @@ impl Reader {
     /// Keeps a message until the registry may answer.
     fn hold(&mut self, message: OwnedMessage) {
         self.interruptions += 1;
-        self.held = Some((message, Instant::now() + self.backoff.delay()));
+        self.held = Some((message, Instant::now() + self.backoff.delay(None)));
     }
 
     /// An error between two messages: most pass by themselves.

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::{Clock, Timestamp};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -118,7 +118,7 @@ impl Worker {
                 }
                 false => self.inbox.count(|connections| connections.failed += 1),
             }
-            if self.pause(backoff.delay()).await.is_break() {
+            if self.pause(backoff.delay(None)).await.is_break() {
                 break None;
             }
         };

@@ -10,9 +10,9 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use async_nats::jetstream::stream::{self, RetentionPolicy};
 use async_nats::jetstream::{self, ErrorCode};
 use futures_util::StreamExt as _;
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::Clock;
 use tokio::time::sleep;
 
@@ -113,7 +113,7 @@ impl Reading<'_> {
                 Err(error) if is_first || !error.is_transient() => return error,
                 Err(_) => self.inbox.count(|all| all.failed += 1),
             }
-            sleep(backoff.delay()).await;
+            sleep(backoff.delay(None)).await;
         }
     }
 

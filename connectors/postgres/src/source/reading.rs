@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use futures_util::StreamExt;
-use tidemill_connect::backoff::Backoff;
 use tidemill_connect::blocking::Blocking;
 use tidemill_engine::error::{Error, ErrorKind, Result};
+use tidemill_engine::resilience::Backoff;
 use tidemill_engine::source::OpenOptions;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::CopyOutStream;
@@ -143,7 +143,7 @@ impl Reading {
             if !waits {
                 return Err(error);
             }
-            let until = Instant::now() + self.backoff.delay();
+            let until = Instant::now() + self.backoff.delay(None);
             while Instant::now() < until {
                 if open.stop.load(Ordering::Relaxed) {
                     return Err(Error::new(ErrorKind::Interrupted, "stopped before the input began"));
@@ -326,7 +326,7 @@ impl Reading {
         if self.repeats.is_none() && self.failures >= ATTEMPTS {
             return Err(error);
         }
-        self.due = Instant::now() + self.backoff.delay();
+        self.due = Instant::now() + self.backoff.delay(None);
         Ok(Step::Nothing)
     }
 }
