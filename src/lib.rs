@@ -121,7 +121,7 @@ pub mod registry {
 
 /// The options of a component in a pipeline file, read with a message for each mistake; one that holds a password is a [`Secret`](options::Secret).
 pub mod options {
-    pub use tidemill_core::options::{Configure, Diagnostic, Options, Untyped};
+    pub use tidemill_core::options::{Configure, Diagnostic, Options, Untyped, merged, parameters_of};
     pub use tidemill_engine::secret::Secret;
 }
 

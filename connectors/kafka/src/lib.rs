@@ -15,12 +15,3 @@ pub use connection::{Connection, Mechanism, Sasl};
 pub use rdkafka;
 pub use sink::{Compression, Content, Kafka as KafkaSink, Messages, Stamp};
 pub use source::{Gaps, Isolation, Kafka as KafkaSource, RegistryOptions, Start, Topics};
-
-/// The combined parameters of several groups of options.
-fn merged(groups: impl IntoIterator<Item = serde_json::Result<serde_json::Value>>) -> serde_json::Value {
-    let fields = groups.into_iter().filter_map(|group| match group {
-        Ok(serde_json::Value::Object(fields)) => Some(fields),
-        _ => None,
-    });
-    serde_json::Value::Object(fields.flatten().collect())
-}

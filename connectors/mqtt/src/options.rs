@@ -200,15 +200,6 @@ impl Endpoint {
     }
 }
 
-/// The combined parameters of several groups of options.
-pub(crate) fn merged(groups: impl IntoIterator<Item = serde_json::Value>) -> serde_json::Value {
-    let fields = groups.into_iter().filter_map(|group| match group {
-        serde_json::Value::Object(fields) => Some(fields),
-        _ => None,
-    });
-    serde_json::Value::Object(fields.flatten().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

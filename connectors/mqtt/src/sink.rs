@@ -14,13 +14,13 @@ use tidemill_connect::publish::{Content, Encoder, Outbox, Rules, Topic};
 use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
-use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::options::{Configure, Options, merged};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::sink::{Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 use tokio::time::timeout;
 
 use crate::client::{Client, Event, FAREWELL, Outgoing, Sender, Setup, V4, V5};
-use crate::options::{Connection, Version, merged};
+use crate::options::{Connection, Version};
 
 /// The largest packet that the broker may send: it sends acknowledgements only.
 const MAX_PACKET: u32 = 64 << 10;

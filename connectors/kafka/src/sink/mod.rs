@@ -17,12 +17,11 @@ use serde::{Deserialize, Serialize};
 use tidemill_engine::batch::Schema;
 use tidemill_engine::error::Result;
 use tidemill_engine::files::Base;
-use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::options::{Configure, Options, merged, parameters_of};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::sink::{Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
 
 use crate::connection::Connection;
-use crate::merged;
 use delivery::Delivery;
 use encode::Encoder;
 
@@ -152,7 +151,7 @@ impl SinkSpec for Kafka {
     }
 
     fn parameters(&self) -> serde_json::Value {
-        merged([serde_json::to_value(&self.connection), serde_json::to_value(&self.messages)])
+        merged([parameters_of(&self.connection), parameters_of(&self.messages)])
     }
 
     fn repeat(&self) -> Repeat {

@@ -30,12 +30,11 @@ use serde::{Deserialize, Serialize};
 use tidemill_connect::message::{Lines, MessageSource, Messages, Payload};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
-use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::options::{Configure, Options, merged, parameters_of};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::source::{Component, OneOrMany, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
 use crate::connection::Connection;
-use crate::merged;
 use crate::patience::Patience;
 use crate::sink::topic::check_name;
 use fields::{Field, envelope};
@@ -256,11 +255,7 @@ impl SourceSpec for Kafka {
     }
 
     fn parameters(&self) -> serde_json::Value {
-        merged([
-            serde_json::to_value(&self.connection),
-            serde_json::to_value(&self.topics),
-            Ok(self.messages.parameters()),
-        ])
+        merged([parameters_of(&self.connection), parameters_of(&self.topics), self.messages.parameters()])
     }
 
     fn traits(&self) -> Traits {

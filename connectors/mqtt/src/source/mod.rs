@@ -18,7 +18,7 @@ use tidemill_connect::inbox::Inbox;
 use tidemill_connect::message::{Lines, MessageSource, Messages, Payload};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
-use tidemill_engine::options::{Configure, Options};
+use tidemill_engine::options::{Configure, Options, merged};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::source::{Component, OneOrMany, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
@@ -26,7 +26,7 @@ use self::acks::Acks;
 use self::link::Subscriptions;
 use self::subscription::{Counts, Receiver};
 use crate::client::{Session, Setup};
-use crate::options::{Connection, duration, merged};
+use crate::options::{Connection, duration};
 use crate::sparkplug::Sparkplug;
 use crate::topics::{Field, Topics};
 
