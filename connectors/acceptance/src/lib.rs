@@ -5,6 +5,7 @@
 //! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`], [`Nats`], [`Kafka`], [`Influx`], [`Telegraf`] |
 //! | [`authority`] | certificates for them and for their clients |
 //! | [`http`], [`mail`] | [`HttpSink`], [`MailSink`]: servers that record what they are given and answer as told |
+//! | [`echo`] | [`Echo`]: a server that sends back whatever it is told |
 //! | [`proxy`] | [`Proxy`]: it stands between tidemill and a server, and misbehaves as told |
 //! | [`job`] | [`Job`]: pipelines run by the command with all connectors, `tidemill-all` |
 //! | [`pairs`] | a source and a sink, through kills and restarts |
@@ -16,6 +17,7 @@
 
 pub mod authority;
 pub mod chance;
+pub mod echo;
 mod environment;
 pub mod http;
 pub mod job;
@@ -29,6 +31,7 @@ pub mod proxy;
 pub mod server;
 
 pub use authority::{Authority, Identity};
+pub use echo::Echo;
 pub use http::{Answer, HttpSink, Request};
 pub use job::{Ended, Job, Run};
 pub use mail::{Mail, MailSink};
