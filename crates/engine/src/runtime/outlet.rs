@@ -11,6 +11,7 @@ mod failures;
 mod local;
 mod message;
 mod open;
+mod opening;
 mod pace;
 mod ready;
 mod threads;
@@ -33,56 +34,24 @@ use crate::atomic::SavedPart;
 use crate::chain::Ports;
 use crate::checkpoint::{Ending, Manifest};
 use crate::cuts::CutRequest;
-use crate::error::guard::{asked, guarded};
-use crate::error::{Error, ErrorKind, Masks, PartIndex, Rejection, RejectionKind, Result};
-use crate::files::patient::Patient;
-use crate::metrics::{Entry, Latencies, Ledger};
+use crate::error::guard::asked;
+use crate::error::{Error, ErrorKind, Masks, Rejection, RejectionKind, Result};
+use crate::metrics::Ledger;
 use crate::notes::Event;
-use crate::pipeline::{OnFailure, Pipeline, Plan};
+use crate::pipeline::{Pipeline, Plan};
 use crate::sensor::{SensorId, Sensors, SharedSensors};
-use crate::sink::{Prepare, Sink, SinkContext, SinkSpec, Takes};
+use crate::sink::{Prepare, SinkContext, Takes};
 
-use backlog::Backlog;
-use delivering::{Beginning, Delivering};
-use delivery::{Delivery, Terms};
+use delivery::Delivery;
 use door::Door;
 use message::Message;
 use open::Outlet;
-use pace::{Pace, PaceRules};
-use ready::{Content, Filter, ReadyBatch};
+use opening::Opening;
+use ready::{Content, ReadyBatch};
 use threads::Threads;
 
 pub(crate) use local::OutletsLocal;
 pub(crate) use threads::RunControl;
-
-/// Where a sink writes to, for messages; `None` if it does not say.
-fn address(spec: &dyn SinkSpec) -> Option<String> {
-    let path = spec.stream().or_else(|| spec.file());
-    let path = path.or_else(|| spec.rolls().map(|template| template.path()));
-    let path = path.map(|path| path.display().to_string());
-    path.or_else(|| spec.is_stdout().then(|| "standard output".to_owned()))
-}
-
-/// What happens when a sink's outbox is full, and to deliveries that fail: as `given`, or by default. Without a state folder, a run that is not to wait ends
-/// when its target is down; with one, everything is kept meanwhile.
-fn policy(given: Option<OnFailure>, otherwise: OnFailure, has_state: bool) -> (OnFailure, PaceRules) {
-    let retries = true;
-    match given {
-        Some(OnFailure::Wait) => {
-            (OnFailure::Wait, PaceRules { retries, refused: OnFailure::Wait, ends: false })
-        }
-        Some(OnFailure::Drop) => {
-            (OnFailure::Drop, PaceRules { retries, refused: OnFailure::Drop, ends: true })
-        }
-        Some(OnFailure::Stop) => {
-            (OnFailure::Stop, PaceRules { retries, refused: OnFailure::Stop, ends: true })
-        }
-        None => {
-            let ends = !has_state && otherwise == OnFailure::Stop;
-            (OnFailure::Wait, PaceRules { retries, refused: OnFailure::Stop, ends })
-        }
-    }
-}
 
 /// The open sinks of a run, and its rejected records.
 pub(crate) struct Outlets {
@@ -115,70 +84,9 @@ impl Outlets {
         plain: &SinkContext,
     ) -> Result<Self> {
         let plain = &SinkContext { masks: Arc::clone(pipeline.secrets.masks()), ..plain.clone() };
-        let otherwise = if plain.files.impatient().is_some() { OnFailure::Wait } else { OnFailure::Stop };
-        let outlets = pipeline.sinks.iter().enumerate().map(|(at, entry)| {
-            let (spec, part) = (&*entry.spec, PartIndex::Sink(at));
-            let name = asked(&format!("sink {at}"), || spec.name().to_owned())?;
-            let label = format!("sink {at} ({name})");
-            let (takes, can_resume, delivers) =
-                asked(&label, || (spec.takes(), spec.can_resume(), spec.delivers()))?;
-            let mut context = state.as_ref().map_or_else(|| plain.clone(), |state| state.context(at, plain));
-            context.label = label.as_str().into();
-            let on_failure = entry.on_failure.unwrap_or(otherwise);
-            let files = context.files.impatient().unwrap_or_else(|| Arc::clone(&context.files));
-            context.files = match on_failure {
-                OnFailure::Stop | OnFailure::Drop => files,
-                OnFailure::Wait => {
-                    Arc::new(Patient::new(files, &context.stop, Arc::clone(&context.label), &context.masks))
-                }
-            };
-            let door = Door {
-                at,
-                address: address(spec),
-                label,
-                part,
-                takes,
-                ports: plan.graph.sinks[at].clone(),
-                filter: entry.matchers()?.map(Filter::new),
-                restarts: !can_resume && !delivers,
-                meters: Arc::default(),
-            };
-            let door = Arc::new(door);
-            let open = |context: &SinkContext| spec.open(plan.into_sink(at), context);
-            let (fence, waits) = match &state {
-                Some(state) => (Some(state.fence()), state.waits()),
-                None => (None, false),
-            };
-            let (pace, backlog) = match delivers {
-                false => (Pace::of_files(on_failure == OnFailure::Wait), None),
-                true => {
-                    let rules = entry.outage.rules().map_err(|error| error.with_part(part))?;
-                    let (when_full, pace) = policy(entry.on_failure, on_failure, fence.is_some());
-                    let room = rules.room(fence.is_some());
-                    let backlog = Arc::new(Backlog::new(&door, &context, room, when_full));
-                    (Pace::of_target(&rules, pace), Some(backlog))
-                }
-            };
-            let has_delivery = delivers || fence.is_some();
-            let terms = Terms { fence, pace, backlog: backlog.clone(), waits };
-            let delivery = has_delivery.then(|| Delivery::new(&door, &context, terms));
-            let opened = guarded(&door.label, || match (&delivery, &backlog) {
-                (Some(delivery), Some(backlog)) => {
-                    let beginning = Beginning::of(&context)?;
-                    let sink = open(&beginning.context(&context))?;
-                    let epochs = delivery.epochs();
-                    let (sink, outbox) =
-                        Delivering::begin(&door, sink, beginning, &context, epochs, backlog)?;
-                    Ok((Box::new(sink) as Box<dyn Sink>, outbox))
-                }
-                _ => Ok((open(&context)?, None)),
-            });
-            let (sink, outbox) = opened.map_err(|error| error.with_part(part))?;
-            let (entry, latencies) = (Entry::new(name), Latencies::default());
-            let filter = door.filter.clone();
-            Ok(Outlet { door, sink, delivery, backlog, outbox, filter, entry, latencies, is_live: false })
-        });
-        let outlets: Vec<_> = outlets.collect::<Result<_>>()?;
+        let opening = Opening { plan, state: state.as_ref(), plain };
+        let sinks = pipeline.sinks.iter().enumerate();
+        let outlets: Vec<_> = sinks.map(|(at, entry)| opening.outlet(at, entry)).collect::<Result<_>>()?;
         state.iter_mut().for_each(State::remark_undelivered);
         Ok(Self {
             doors: outlets.iter().map(|outlet| Arc::clone(&outlet.door)).collect(),
