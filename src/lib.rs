@@ -44,7 +44,7 @@
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
 //! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
-//! - `http`, `kafka`, `mail`, `mqtt`, `nats`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
+//! - `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
 //!   `type`. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
@@ -207,6 +207,8 @@ use tidemill_http as _;
 use tidemill_kafka as _;
 #[cfg(feature = "mail")]
 use tidemill_mail as _;
+#[cfg(feature = "modbus")]
+use tidemill_modbus as _;
 #[cfg(feature = "mqtt")]
 use tidemill_mqtt as _;
 #[cfg(feature = "nats")]

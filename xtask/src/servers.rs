@@ -37,6 +37,7 @@ pub(crate) fn servers() -> Outcome {
         tools::install(&missing)?;
     }
     kafka()?;
+    modbus()?;
     telegraf()
 }
 
@@ -57,6 +58,11 @@ fn has_postgres() -> bool {
 fn kafka() -> Outcome {
     let project = root().join("connectors/acceptance/servers/kafka.xml");
     tools::jars(&tools::kept().join("kafka"), &project, tools::Dependencies::All)
+}
+
+/// Modbus devices, of a package of Python.
+fn modbus() -> Outcome {
+    tools::python_with("modbus", &root().join("connectors/acceptance/servers/modbus.txt")).map(drop)
 }
 
 /// Telegraf, built from source: Debian has no package.

@@ -22,6 +22,14 @@ pub(crate) fn cache() -> PathBuf {
     std::env::home_dir().unwrap_or_else(std::env::temp_dir).join(".cache/tidemill")
 }
 
+/// What `cargo xtask servers` has installed under this name: an environment of Python, or jars.
+///
+/// # Panics
+/// If it is not there.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    existing(cache().join("tools").join(name))
+}
+
 /// The path of `program`: in our own folder of programs, or where packages install them.
 ///
 /// # Panics

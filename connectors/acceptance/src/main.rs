@@ -7,6 +7,8 @@ use tidemill_http as _;
 use tidemill_kafka as _;
 #[cfg(feature = "mail")]
 use tidemill_mail as _;
+#[cfg(feature = "modbus")]
+use tidemill_modbus as _;
 #[cfg(feature = "mqtt")]
 use tidemill_mqtt as _;
 #[cfg(feature = "nats")]

@@ -47,6 +47,7 @@ fn the_command_has_every_connector() {
         ("influxdb", cfg!(feature = "http")),
         ("kafka", cfg!(feature = "kafka")),
         ("mail", cfg!(feature = "mail")),
+        ("modbus", cfg!(feature = "modbus")),
         ("mqtt", cfg!(feature = "mqtt")),
         ("nats", cfg!(feature = "nats")),
         ("postgres", cfg!(feature = "postgres")),

@@ -2,6 +2,7 @@
 
 mod influx;
 mod kafka;
+mod modbus;
 mod mosquitto;
 mod nats;
 mod postgres;
@@ -21,6 +22,7 @@ use crate::process;
 
 pub use influx::Influx;
 pub use kafka::{Kafka, KafkaOptions};
+pub use modbus::Modbus;
 pub use mosquitto::{Mosquitto, MosquittoOptions};
 pub use nats::{Nats, NatsClient, NatsOptions};
 pub use postgres::{Postgres, PostgresOptions};
