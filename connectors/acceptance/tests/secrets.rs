@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(3);
 
 /// Sources and sinks, a line for each way to log in; `ADDRESS` is a server, and `SECRET` refers to the planted one, `SECRET_URL` to an
 /// address that has it as its path.
-const PARTS: [&str; 36] = [
+const PARTS: [&str; 41] = [
     "source http listen = '127.0.0.1:0', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source kafka brokers = 'ADDRESS', topic = 't', group = 'g', payload = 'json', measurements = ['m'], sensor = 's', sasl = { mechanism = 'plain', user = 'u', password = SECRET }",
     "source kafka brokers = 'ADDRESS', topic = 't', group = 'g', payload = 'avro', measurements = ['m'], sensor = 's', registry = { url = 'http://ADDRESS', user = 'u', password = SECRET }",
@@ -31,16 +31,20 @@ const PARTS: [&str; 36] = [
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
+    "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
     "source postgres url = 'postgres://u@ADDRESS/d', table = 't', password = SECRET",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
+    "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
     "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
+    "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
     "sink influxdb url = 'http://ADDRESS', org = 'o', bucket = 'b', token = SECRET",
     "sink influxdb url = 'http://ADDRESS', database = 'd', user = 'u', password = SECRET",
     "sink influxdb url = 'http://ADDRESS', database = 'd', headers = { X-Key = SECRET }",
+    "sink influxdb url = 'http://ADDRESS', database = 'd', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
     "sink kafka brokers = 'ADDRESS', topic = 't', sasl = { mechanism = 'plain', user = 'u', password = SECRET }",
     "sink mail server = 'ADDRESS', security = 'tls', user = 'u', sender = 'a@b.example', to = ['c@d.example'], password = SECRET",
     "sink mqtt url = 'mqtt://ADDRESS', topic = 't', payload = 'json', user = 'u', password = SECRET",
@@ -52,6 +56,7 @@ const PARTS: [&str; 36] = [
     "sink webhook url = 'http://ADDRESS/x', user = 'u', password = SECRET",
     "sink webhook url = 'http://ADDRESS/x', signature = SECRET",
     "sink webhook url = 'http://ADDRESS/x', headers = { X-Key = SECRET }",
+    "sink webhook url = 'http://ADDRESS/x', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
     "sink webhook url = 'http://ADDRESS/x', format = 'pagerduty', text = 'x', severity = 'error', routing_key = SECRET",
     "sink webhook url = SECRET_URL",
     "sink alert column = 'value', above = -1000, command = ['false'], environment = { KEY = SECRET }",

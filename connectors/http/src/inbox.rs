@@ -52,6 +52,7 @@ pub(crate) struct Outlet {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     failures: AtomicU64,
+    held: AtomicU64,
     last: Mutex<Option<String>>,
 }
 
@@ -94,12 +95,21 @@ impl Counts {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     }
 
+    /// A circuit breaker has held an attempt back.
+    pub(crate) fn held(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn remarks(&self) -> Vec<String> {
         let failures = self.failures.load(Ordering::Relaxed);
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let told =
             |last: &String| format!("{failures} attempts failed and were repeated, the last one: {last}");
-        last.iter().map(told).collect()
+        let held = self.held.load(Ordering::Relaxed);
+        let held = (held > 0).then(|| {
+            format!("{held} attempts were held back by a circuit breaker, since most before them had failed")
+        });
+        last.iter().map(told).chain(held).collect()
     }
 }
 

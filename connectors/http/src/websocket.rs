@@ -8,7 +8,6 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOC
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages};
-use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
@@ -24,8 +23,8 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::client::{
-    Answer, ClientOptions, Endpoint, Stream, authorization, connect, duration, header_value, headers, merged,
-    probe_server,
+    Answer, ClientOptions, Endpoint, Route, Stream, authorization, connect, duration, header_value, headers,
+    merged, probe_server,
 };
 use crate::inbox::{Inbox, Message, Outlet, Places, Work};
 use crate::poll::PAYLOADS;
@@ -103,7 +102,7 @@ impl WebSocket {
             send: send.clone(),
             silence: duration("silence", silence)?,
             timeout: self.client.timeout()?,
-            tls: self.client.tls.clone(),
+            route: self.client.route()?,
             headers: all,
             fields: fields.len(),
             clock: open.clock.clone(),
@@ -159,7 +158,7 @@ struct Following {
     send: Vec<String>,
     silence: Duration,
     timeout: Duration,
-    tls: Tls,
+    route: Route,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The number of fields, all of which are the address.
     fields: usize,
@@ -202,7 +201,7 @@ impl Following {
     }
 
     async fn handshake(&self) -> Result<Socket> {
-        let stream = connect(&self.endpoint, &self.tls).await?;
+        let stream = connect(&self.endpoint, &self.route).await?;
         let wrong = |error: tungstenite::Error| Error::config(format!("{}: {error}", self.endpoint));
         let mut request = self.url.as_str().into_client_request().map_err(wrong)?;
         for (name, value) in &self.headers {

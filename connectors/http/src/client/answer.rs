@@ -80,6 +80,7 @@ impl Answer {
             }
             401 => error.with_help("check the token, or the user and the password"),
             403 => error.with_help("check what the token or the user may do"),
+            407 => error.with_help("check `proxy_user` and `proxy_password`"),
             404 => error.with_help("check the path of the address, and the names in it"),
             408 | 425 | 429 | 500 | 502..=504 | 506..=599 => match self.retry_after(clock) {
                 Some(wait) => {

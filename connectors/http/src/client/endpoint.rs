@@ -75,6 +75,18 @@ impl Endpoint {
         (&self.host, self.port, self.is_tls) == (&other.host, other.port, other.is_tls)
     }
 
+    /// Whether its requests are HTTP without encryption, and no WebSocket.
+    #[must_use]
+    pub fn is_plain_http(&self) -> bool {
+        self.scheme == "http"
+    }
+
+    /// The server and its port.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.port)
+    }
+
     /// The value of the header `Host`.
     ///
     /// # Errors
@@ -91,7 +103,7 @@ impl Endpoint {
 /// Without the path.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme, bracketed(&self.host), self.port)
+        write!(f, "{}://{}", self.scheme, self.authority())
     }
 }
 

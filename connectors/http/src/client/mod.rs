@@ -1,4 +1,4 @@
-//! A client of one server: one connection, which is kept open between requests. It follows no redirects and uses no proxy from the environment.
+//! A client of one server: one connection, which is kept open between requests. It follows no redirects, and uses a proxy only if an option names it.
 //!
 //! | module | |
 //! |---|---|
@@ -7,12 +7,14 @@
 //! | `endpoint` | where requests go |
 //! | `options` | the options that all clients share |
 //! | `probing` | what `tidemill doctor` asks |
+//! | `proxy` | a proxy between a client and its server |
 
 mod answer;
 mod connect;
 mod endpoint;
 mod options;
 mod probing;
+mod proxy;
 
 use std::time::Duration;
 
@@ -31,13 +33,30 @@ pub use connect::{Stream, connect};
 pub use endpoint::Endpoint;
 pub use options::{ClientOptions, authorization, duration, header_value, headers, merged};
 pub use probing::{ask, probe_server};
+pub use proxy::Proxy;
 pub use tidemill_connect::blocking::Blocking;
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// How the server is verified, if the connection is encrypted.
+    pub tls: Tls,
+    /// The proxy, if there is one.
+    pub proxy: Option<Proxy>,
+}
+
+impl From<Tls> for Route {
+    /// Without a proxy.
+    fn from(tls: Tls) -> Self {
+        Self { tls, proxy: None }
+    }
+}
 
 /// A client of one server. Requests are sent one after the other.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
-    tls: Tls,
+    route: Route,
     timeout: Duration,
     idle: Option<SendRequest<Full<Bytes>>>,
 }
@@ -45,8 +64,8 @@ pub struct Client {
 impl Client {
     /// A client of the server at `endpoint`; each request with its answer may take as long as `timeout`.
     #[must_use]
-    pub fn new(endpoint: Endpoint, tls: Tls, timeout: Duration) -> Self {
-        Self { endpoint, tls, timeout, idle: None }
+    pub fn new(endpoint: Endpoint, route: impl Into<Route>, timeout: Duration) -> Self {
+        Self { endpoint, route: route.into(), timeout, idle: None }
     }
 
     /// Where requests go.
@@ -79,6 +98,9 @@ impl Client {
     /// As [`Client::send`].
     pub async fn open(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         request.headers_mut().insert(HOST, self.endpoint.host_header()?);
+        if let Some(proxy) = self.route.proxy.as_ref().filter(|_| Proxy::forwards(&self.endpoint)) {
+            proxy.forward(&mut request, &self.endpoint)?;
+        }
         if let Some(mut sender) = self.idle.take()
             && sender.ready().await.is_ok()
         {
@@ -106,7 +128,7 @@ impl Client {
 
     /// A new connection.
     async fn connected(&self) -> Result<SendRequest<Full<Bytes>>> {
-        let stream = connect(&self.endpoint, &self.tls).await?;
+        let stream = connect(&self.endpoint, &self.route).await?;
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(&error))?;
         // Ends with the connection: when the client is dropped, or the server closes it.

@@ -14,6 +14,8 @@ use tidemill_engine::files::Base;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::time::parse_duration;
 
+use super::{Proxy, Route};
+
 /// The options of a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -24,11 +26,24 @@ pub struct ClientOptions {
     pub tls: Tls,
     /// More headers of every request, such as `{ X-Api-Key = { env = "KEY" } }`. Their values are secrets.
     pub headers: IndexMap<String, Secret>,
+    /// The proxy by which the server is reached, such as `http://proxy.example:3128`. Proxies that are named in the environment are not used.
+    pub proxy: Option<String>,
+    /// The user, for a proxy that asks for a name and a password.
+    pub proxy_user: Option<String>,
+    /// The password of that user.
+    pub proxy_password: Option<Secret>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { timeout: "10s".into(), tls: Tls::default(), headers: IndexMap::new() }
+        Self {
+            timeout: "10s".into(),
+            tls: Tls::default(),
+            headers: IndexMap::new(),
+            proxy: None,
+            proxy_user: None,
+            proxy_password: None,
+        }
     }
 }
 
@@ -46,7 +61,26 @@ impl ClientOptions {
     pub fn check(&self) -> Result<()> {
         self.timeout()?;
         headers(&self.headers)?;
+        self.route()?;
         self.tls.client().map(drop)
+    }
+
+    /// How the server is reached.
+    ///
+    /// # Errors
+    /// A configuration error that names the option.
+    pub fn route(&self) -> Result<Route> {
+        let Self { proxy, proxy_user, proxy_password, .. } = self;
+        let proxy = match proxy {
+            Some(url) => Some(Proxy::new(url, proxy_user.as_deref(), proxy_password.as_ref())?),
+            None if proxy_user.is_some() || proxy_password.is_some() => {
+                return Err(Error::config(
+                    "`proxy_user` and `proxy_password` are for a `proxy`, and none is named",
+                ));
+            }
+            None => None,
+        };
+        Ok(Route { tls: self.tls.clone(), proxy })
     }
 
     /// How long a request may take.

@@ -10,7 +10,7 @@ use tidemill_engine::error::Result;
 use tidemill_engine::probe::Probe;
 use tidemill_engine::time::Clock;
 
-use super::{Answer, Client, ClientOptions, Endpoint, request};
+use super::{Answer, Client, ClientOptions, Endpoint, Proxy, connect, request};
 
 /// Bytes of an answer at most.
 const ANSWER: usize = 1 << 20;
@@ -23,9 +23,27 @@ pub fn probe_server(
 ) -> Option<Endpoint> {
     let endpoint =
         probe.step("address", || endpoint.map(|endpoint| (endpoint.clone(), endpoint.to_string())))?;
+    if options.proxy.is_some() {
+        return by_proxy(probe, &endpoint, options).map(|()| endpoint);
+    }
     let tls = endpoint.is_tls.then_some(&options.tls);
     reach(probe, &endpoint.host, endpoint.port, tls)?;
     Some(endpoint)
+}
+
+/// Connects to the proxy, and by it to the server if the connection is a tunnel.
+fn by_proxy(probe: &mut Probe, endpoint: &Endpoint, options: &ClientOptions) -> Option<()> {
+    let route =
+        probe.step("proxy", || options.route().map(|route| (route, "named in `proxy`".to_owned())))?;
+    let proxy = &route.proxy.as_ref()?.endpoint;
+    reach(probe, &proxy.host, proxy.port, None)?;
+    if Proxy::forwards(endpoint) {
+        return Some(());
+    }
+    probe.step("tunnel", || {
+        let runtime = Blocking::new(Arc::default())?;
+        runtime.wait(connect(endpoint, &route)).map(|_| ((), format!("the proxy leads to {endpoint}")))
+    })
 }
 
 /// Sends one request with an empty body.
@@ -40,7 +58,7 @@ pub fn ask(
     accepted: &[u16],
 ) -> Result<Answer> {
     let runtime = Blocking::new(Arc::default())?;
-    let mut client = Client::new(endpoint.clone(), options.tls.clone(), options.timeout()?);
+    let mut client = Client::new(endpoint.clone(), options.route()?, options.timeout()?);
     let answer = runtime.wait(client.send(request(method, &endpoint.path, headers, Vec::new())?, ANSWER))?;
     match answer.status.is_success() || accepted.contains(&answer.status.as_u16()) {
         true => Ok(answer),

@@ -54,11 +54,11 @@ impl Delivering {
         if options.gzip {
             headers.push((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
         }
-        let (tls, timeout) = (client.tls.clone(), client.timeout()?);
+        let (route, timeout) = (client.route()?, client.timeout()?);
         Ok(Self {
             encoder,
             runtime: Blocking::new(Arc::clone(&context.stop))?,
-            client: Client::new(options.endpoint()?, tls, timeout),
+            client: Client::new(options.endpoint()?, route, timeout),
             headers,
             clock: context.clock.clone(),
             batch_bytes: options.batch_bytes,

@@ -8,6 +8,7 @@
 mod paging;
 mod task;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
+use tidemill_engine::resilience::{Breaker, BreakerOptions};
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
@@ -131,7 +133,7 @@ impl Poll {
         self.client.check()
     }
 
-    /// One task for each address.
+    /// One task for each address; those of the same server share a circuit breaker.
     fn tasks(&self, fields: &[String], open: &OpenOptions) -> Result<Vec<Task>> {
         let PollOptions { token, user, password, every, records, next, pages, .. } = &self.options;
         let token = token.as_ref().map(|token| ("Bearer", token));
@@ -139,16 +141,21 @@ impl Poll {
         if let Some(value) = authorization(token, user.as_deref(), password.as_ref())? {
             all.push((hyper::header::AUTHORIZATION, value));
         }
-        let task = |address: &Address| {
+        let mut breakers: BTreeMap<String, Breaker> = BTreeMap::new();
+        let mut task = |address: &Address| {
+            let endpoint = Endpoint::parse("urls", address.url(), &["http", "https"])?;
+            let breaker = breakers.entry(endpoint.to_string());
+            let breaker = breaker.or_insert_with(|| Breaker::new(BreakerOptions::default())).clone();
             let own = match address {
                 Address::Url(_) => every,
                 Address::Own { every, .. } => every,
             };
             Ok(Task {
                 url: address.url().to_owned(),
-                endpoint: Endpoint::parse("urls", address.url(), &["http", "https"])?,
+                endpoint,
                 every: duration("every", own)?.max(Duration::from_millis(10)),
-                tls: self.client.tls.clone(),
+                route: self.client.route()?,
+                breaker,
                 timeout: self.client.timeout()?,
                 headers: all.clone(),
                 records: records.clone(),
@@ -158,7 +165,7 @@ impl Poll {
                 clock: open.clock.clone(),
             })
         };
-        self.options.urls.iter().map(task).collect()
+        self.options.urls.iter().map(&mut task).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //! | 304, 204 | nothing new |
 //! | 429, 503 with `Retry-After` | asked again then |
 //! | no answer, 429, 5xx | asked again after a delay that grows up to the pace of the address, or five minutes |
+//! | no answer, 429, 5xx most of the time, from any address of the server | asked by single requests, by a circuit breaker |
 //! | anything else, such as 401 or 404, or a refused certificate | at the first time, the run ends with an error; later, as no answer |
 
 use std::time::Duration;
@@ -16,14 +17,13 @@ use hyper::header::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
-use tidemill_engine::resilience::Backoff;
+use tidemill_engine::resilience::{Backoff, Breaker, Permit};
 use tidemill_engine::time::Clock;
 use tokio::time::Instant;
 
 use super::paging::{next, records};
-use crate::client::{Answer, Client, Endpoint, request};
+use crate::client::{Answer, Client, Endpoint, Route, request};
 use crate::inbox::{Message, Outlet};
 
 /// Bytes of a page at most.
@@ -38,7 +38,9 @@ pub(super) struct Task {
     pub(super) url: String,
     pub(super) endpoint: Endpoint,
     pub(super) every: Duration,
-    pub(super) tls: Tls,
+    pub(super) route: Route,
+    /// Of the server, which other addresses may share.
+    pub(super) breaker: Breaker,
     pub(super) timeout: Duration,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) records: Option<String>,
@@ -61,11 +63,13 @@ impl Task {
     pub(super) async fn run(self, outlet: Outlet, place: Option<String>) {
         let mut seen: Validators =
             place.and_then(|place| serde_json::from_str(&place).ok()).unwrap_or_default();
-        let mut client = Client::new(self.endpoint.clone(), self.tls.clone(), self.timeout);
+        let mut client = Client::new(self.endpoint.clone(), self.route.clone(), self.timeout);
         let (mut backoff, mut has_answered) = (Backoff::default(), false);
         let (mut due, mut delay) = (Instant::now(), self.every);
         loop {
+            let permit = self.permit(&outlet).await;
             let asked = self.ask(&mut client, &mut seen, &outlet).await;
+            permit.answered(&asked, Instant::now().into_std());
             let wait = match asked {
                 Ok(Asked::Ended) => return,
                 Ok(Asked::Done) => {
@@ -89,6 +93,22 @@ impl Task {
                 }
             };
             tokio::time::sleep_until(wait).await;
+        }
+    }
+
+    /// Waits until the breaker lets a request through.
+    async fn permit(&self, outlet: &Outlet) -> Permit {
+        let mut is_held = false;
+        loop {
+            match self.breaker.ask(Instant::now().into_std()) {
+                Ok(permit) => return permit,
+                Err(wait) => {
+                    if !std::mem::replace(&mut is_held, true) {
+                        outlet.counts.held();
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+            }
         }
     }
 

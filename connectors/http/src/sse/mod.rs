@@ -15,7 +15,6 @@ use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages};
-use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
@@ -28,7 +27,8 @@ use tokio::time::timeout;
 
 use self::events::{Event, Events};
 use crate::client::{
-    Answer, Client, ClientOptions, Endpoint, authorization, duration, headers, merged, probe_server, request,
+    Answer, Client, ClientOptions, Endpoint, Route, authorization, duration, headers, merged, probe_server,
+    request,
 };
 use crate::inbox::{Inbox, Message, Outlet, Places, Work};
 use crate::poll::PAYLOADS;
@@ -101,7 +101,7 @@ impl ServerSentEvents {
             events: events.clone(),
             silence: duration("silence", silence)?,
             timeout: self.client.timeout()?,
-            tls: self.client.tls.clone(),
+            route: self.client.route()?,
             headers: all,
             fields: fields.to_vec(),
             clock: open.clock.clone(),
@@ -164,7 +164,7 @@ struct Following {
     events: Option<Vec<String>>,
     silence: Duration,
     timeout: Duration,
-    tls: Tls,
+    route: Route,
     headers: Vec<(HeaderName, HeaderValue)>,
     fields: Vec<String>,
     clock: Clock,
@@ -202,7 +202,7 @@ impl Following {
         if let Some(Ok(value)) = last.as_ref().map(|last| HeaderValue::from_str(last)) {
             headers.push((HeaderName::from_static("last-event-id"), value));
         }
-        let mut client = Client::new(self.endpoint.clone(), self.tls.clone(), self.timeout);
+        let mut client = Client::new(self.endpoint.clone(), self.route.clone(), self.timeout);
         let opened = client.open(request(Method::GET, &self.endpoint.path, &headers, Vec::new())?);
         let opened = timeout(self.timeout, opened).await.map_err(|_| self.lost("no answer"))??;
         let (head, mut body) = opened.into_parts();

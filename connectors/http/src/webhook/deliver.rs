@@ -44,14 +44,14 @@ pub(super) struct Delivering {
 impl Delivering {
     pub(super) fn new(spec: &Webhook, encoder: Arc<Encoder>, context: &SinkContext) -> Result<Self> {
         let Webhook { options, client } = spec;
-        let (tls, timeout) = (client.tls.clone(), client.timeout()?);
+        let (route, timeout) = (client.route()?, client.timeout()?);
         let header = options.signature_header()?;
         let key = |secret: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
         let signature = options.signature.as_ref().map(|secret| (header, key(secret.reveal().as_bytes())));
         Ok(Self {
             encoder,
             runtime: Blocking::new(Arc::clone(&context.stop))?,
-            client: Client::new(options.endpoint()?, tls, timeout),
+            client: Client::new(options.endpoint()?, route, timeout),
             headers: spec.headers()?,
             signature,
             clock: context.clock.clone(),
