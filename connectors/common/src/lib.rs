@@ -4,6 +4,7 @@ pub mod alert;
 pub mod blocking;
 pub mod endpoint;
 pub mod inbox;
+pub mod line_protocol;
 pub mod message;
 pub mod publish;
 mod senml;

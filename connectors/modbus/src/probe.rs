@@ -40,6 +40,6 @@ async fn read(device: &mut Device, connection: &mut Connection) -> Result<String
     let readout = device.read(connection).await?;
     match readout.refused.first() {
         Some(refused) => Err(device.refusal(refused)),
-        None => Ok(format!("unit {} answers {} requests", device.unit, readout.answered)),
+        None => Ok(format!("unit {} answers {} requests", device.unit, device.requests())),
     }
 }

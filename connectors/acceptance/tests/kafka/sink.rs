@@ -58,6 +58,24 @@ fn records_become_messages_with_key_and_time_in_the_partition_of_the_key() {
 }
 
 #[test]
+fn a_message_may_be_a_line_of_line_protocol() {
+    let broker = shared();
+    let (from, to) = (topic(broker, "plain", 1), topic(broker, "points", 1));
+    send(broker, &from, &numbered(3, 0, 5), &[]);
+    let more = "format = 'line_protocol'\nmeasurement = 'plant means'\n";
+    let job = Job::new(&(means(&broker.address(), &from, &to, "") + more));
+    let run = job.start();
+    let messages = wait_for(broker, &to, 15, &[&run]);
+    run.stop().success();
+    for message in &messages {
+        let sensor = message.key.as_deref().expect("a key");
+        assert!(message.value.starts_with(&format!("plant\\ means,sensor={sensor} ")), "{}", message.value);
+    }
+    let is_first = |value: &str| value.contains("n=1") && value.ends_with(" 1767225601000000000");
+    assert_eq!(messages.iter().filter(|message| is_first(&message.value)).count(), 3);
+}
+
+#[test]
 fn a_topic_may_depend_on_the_record_and_a_message_may_be_csv() {
     let broker = shared();
     let from = topic(broker, "plain", 1);

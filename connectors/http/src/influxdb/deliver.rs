@@ -10,17 +10,16 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::Method;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use tidemill_connect::line_protocol::Encoder;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::sink::{Prepare, Sink, SinkContext};
 use tidemill_engine::time::Clock;
 
-use super::encode::Encoder;
 use super::lines::{Pieces, line_end};
 use super::{Influxdb, Refused};
 use crate::client::{Answer, Blocking, Client, request};
@@ -175,18 +174,7 @@ impl Sink for Delivering {
     }
 
     fn commit(&mut self) -> Result<Vec<String>> {
-        let mut remarks = Vec::new();
-        let left_out = self.encoder.left_out();
-        let (records, values) =
-            (left_out.records.load(Ordering::Relaxed), left_out.values.load(Ordering::Relaxed));
-        if values > 0 {
-            remarks.push(format!(
-                "{values} values were left out, because InfluxDB has no NaN, infinity or integer of that size"
-            ));
-        }
-        if records > 0 {
-            remarks.push(format!("{records} records were left out, because they have no value or a time that InfluxDB does not have"));
-        }
+        let mut remarks = self.encoder.remarks();
         if let (true, Some(reason)) = (self.dropped > 0, &self.reason) {
             remarks.push(format!(
                 "{} points were refused by the server and dropped, the first one because: {reason}",

@@ -3,11 +3,9 @@
 //! | module | |
 //! |---|---|
 //! | `deliver` | requests, and what the answers mean |
-//! | `encode` | records as lines |
 //! | `lines` | prepared lines, in pieces for requests |
 
 mod deliver;
-mod encode;
 mod lines;
 
 use std::sync::Arc;
@@ -16,6 +14,7 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
+use tidemill_connect::line_protocol::{Encoder, PointOptions};
 use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
@@ -25,7 +24,6 @@ use tidemill_engine::secret::Secret;
 use tidemill_engine::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 
 use self::deliver::Delivering;
-use self::encode::Encoder;
 use crate::client::{ClientOptions, Endpoint, ask, authorization, headers, merged, probe_server};
 
 /// The largest body that InfluxDB accepts by default is 25 MB; this leaves room.
@@ -120,6 +118,12 @@ impl Configure for Influxdb {
 }
 
 impl InfluxdbOptions {
+    /// How points are made of records. InfluxDB 1 has no unsigned integers.
+    fn points(&self) -> PointOptions<'_> {
+        let Self { measurement, tags, database, .. } = self;
+        PointOptions { measurement, tags: tags.as_deref(), has_unsigned: database.is_none() }
+    }
+
     /// Where points are written.
     fn endpoint(&self) -> Result<Endpoint> {
         let server = Endpoint::parse("url", &self.url, &["http", "https"])?;
@@ -198,7 +202,7 @@ impl SinkSpec for Influxdb {
         self.options.endpoint()?;
         self.headers()?;
         self.client.check()?;
-        Encoder::new(&self.options, schema).map(drop)
+        Encoder::new(&self.options.points(), schema).map(drop)
     }
 
     fn probe(&self, _schema: Option<&Schema>, probe: &mut Probe) {
@@ -211,7 +215,7 @@ impl SinkSpec for Influxdb {
     }
 
     fn open(&self, schema: &Arc<Schema>, context: &SinkContext) -> Result<Box<dyn Sink>> {
-        let encoder = Arc::new(Encoder::new(&self.options, schema)?);
+        let encoder = Arc::new(Encoder::new(&self.options.points(), schema)?);
         Ok(Box::new(Delivering::new(self, encoder, context)?))
     }
 }

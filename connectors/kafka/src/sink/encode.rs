@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidemill_connect::line_protocol::{Encoder as PointEncoder, PointOptions};
 use tidemill_engine::batch::{Batch, Schema};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::format::Encode;
@@ -22,8 +23,73 @@ pub(super) struct Encoder {
     key: Option<usize>,
     /// Whether messages have the time of their record.
     has_times: bool,
-    content: Content,
-    values: Box<dyn Encode>,
+    values: Values,
+}
+
+/// The values of messages.
+enum Values {
+    /// All records of a batch have one: what is between two line ends of this format.
+    Text(Content, Box<dyn Encode>),
+    /// A record that the protocol cannot say has none.
+    Points(PointEncoder),
+}
+
+impl Values {
+    /// # Errors
+    /// A configuration error if the options do not fit the format, or the columns.
+    fn new(messages: &Messages, schema: &Schema) -> Result<Self> {
+        let Messages { format, measurement, tags, decimals, .. } = messages;
+        let is_points = *format == Content::LineProtocol;
+        if !is_points && (measurement.is_some() || tags.is_some()) {
+            return Err(Error::config("`measurement` and `tags` are for format = \"line_protocol\""));
+        }
+        if is_points && decimals.is_some() {
+            return Err(Error::config("`decimals` is not for format = \"line_protocol\""));
+        }
+        Ok(match format {
+            Content::Json => Self::Text(*format, Box::new(JsonEncoder::new(schema, *decimals))),
+            Content::Csv => {
+                Self::Text(*format, Box::new(CsvEncoder { delimiter: b',', decimals: *decimals, safe: false }))
+            }
+            Content::LineProtocol => {
+                let measurement = measurement.as_deref().unwrap_or("readings");
+                let options = PointOptions { measurement, tags: tags.as_deref(), has_unsigned: true };
+                Self::Points(PointEncoder::new(&options, schema)?)
+            }
+        })
+    }
+
+    /// Calls `each` with each record that has a value.
+    fn each(
+        &self,
+        batch: &Batch,
+        sensors: &Sensors,
+        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut text = Vec::new();
+        match self {
+            Self::Text(content, encoder) => {
+                encoder.encode(batch, sensors, &mut text);
+                let mut rest = &text[..];
+                for row in 0..batch.len() {
+                    let Some((value, after)) = content.split_first(rest) else {
+                        return Err(Error::internal("a record was encoded as less than a line"));
+                    };
+                    rest = after;
+                    each(row, value)?;
+                }
+            }
+            Self::Points(encoder) => {
+                for row in 0..batch.len() {
+                    text.clear();
+                    if encoder.encode_record(batch, row, sensors, &mut text) {
+                        each(row, text.trim_ascii_end())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Encoder {
@@ -37,18 +103,11 @@ impl Encoder {
             Some("") => None,
             Some(name) => Some(column(name, "key", schema)?),
         };
-        let values: Box<dyn Encode> = match messages.format {
-            Content::Json => Box::new(JsonEncoder::new(schema, messages.decimals)),
-            Content::Csv => {
-                Box::new(CsvEncoder { delimiter: b',', decimals: messages.decimals, safe: false })
-            }
-        };
         Ok(Self {
             topic: Topic::parse(&messages.topic, schema)?,
             key,
             has_times: messages.timestamp == Stamp::Event,
-            content: messages.format,
-            values,
+            values: Values::new(messages, schema)?,
         })
     }
 
@@ -59,20 +118,22 @@ impl Encoder {
             Topic::Template(_) => None,
         }
     }
+
+    /// What the format could not say, for the end of the run.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        match &self.values {
+            Values::Text(..) => Vec::new(),
+            Values::Points(encoder) => encoder.remarks(),
+        }
+    }
 }
 
 impl Prepare for Encoder {
     fn prepare(&self, batch: &Batch, sensors: &Sensors) -> Result<Block> {
-        let mut values = Vec::new();
-        self.values.encode(batch, sensors, &mut values);
-        let mut out = Vec::with_capacity(values.len() + batch.len() * 32);
+        let mut out = Vec::with_capacity(batch.len() * 128);
         let times = batch.times().filter(|_| self.has_times);
-        let (mut topic, mut key, mut rest) = (Vec::new(), Vec::new(), &values[..]);
-        for row in 0..batch.len() {
-            let Some((value, after)) = self.content.split_first(rest) else {
-                return Err(Error::internal("a record was encoded as less than a line"));
-            };
-            rest = after;
+        let (mut topic, mut key) = (Vec::new(), Vec::new());
+        self.values.each(batch, sensors, |row, value| {
             topic.clear();
             self.topic.write(batch, row, sensors, &mut topic);
             key.clear();
@@ -85,8 +146,8 @@ impl Prepare for Encoder {
                 key: has_key.then_some(&key),
                 value,
             };
-            frame.write(&mut out)?;
-        }
+            frame.write(&mut out)
+        })?;
         Ok(Box::new(out))
     }
 }
@@ -96,7 +157,7 @@ impl Content {
     fn split_first(self, encoded: &[u8]) -> Option<(&[u8], &[u8])> {
         let end = match self {
             // A line feed in a text is escaped.
-            Self::Json => encoded.iter().position(|byte| *byte == b'\n')?,
+            Self::Json | Self::LineProtocol => encoded.iter().position(|byte| *byte == b'\n')?,
             Self::Csv => end_of_csv(encoded)?,
         };
         Some((&encoded[..end], &encoded[end + 1..]))
@@ -174,6 +235,36 @@ mod tests {
         let frames = frames(&messages);
         assert!(frames[0].3.ends_with("a,1.5,\"one\ntwo\"\"\""), "{}", frames[0].3);
         assert!(frames[2].3.ends_with("a,-3,one") || frames[2].3.ends_with("a,-3.0,one"), "{}", frames[2].3);
+    }
+
+    #[test]
+    fn points_have_the_sensor_as_a_tag_and_what_cannot_be_said_is_left_out() {
+        let messages = Messages { format: Content::LineProtocol, ..Messages::to("out") };
+        let frames = frames(&messages);
+        assert_eq!(frames[0].3, "readings,note=one\\ntwo\",sensor=a value=1.5 -5");
+        assert_eq!(frames[2].3, "readings,note=one,sensor=a value=-3 1700000000123456789");
+        let messages = Messages { measurement: Some("m".into()), tags: Some(Vec::new()), ..messages };
+        assert!(self::frames(&messages)[1].3.starts_with("m,sensor=b value=2 0"));
+        let mut sensors = Sensors::default();
+        let mut batch = batch(&mut sensors);
+        *batch.column_mut(2) = Column::F64(Numbers::all(vec![1.5, f64::NAN, f64::INFINITY]));
+        let messages = Messages { format: Content::LineProtocol, ..Messages::to("out") };
+        let encoder = Encoder::new(&messages, &schema()).expect("options");
+        let block = encoder.prepare(&batch, &sensors).expect("encoded");
+        let bytes = block.downcast::<Vec<u8>>().expect("bytes");
+        assert_eq!(Frames(&bytes).count(), 1, "two records have no value");
+        assert!(encoder.remarks().iter().any(|remark| remark.contains('2')), "{:?}", encoder.remarks());
+    }
+
+    #[test]
+    fn options_of_another_format_are_refused() {
+        let wrong = |messages: Messages| Encoder::new(&messages, &schema()).err().map(|error| error.to_string());
+        let tags = Messages { tags: Some(vec!["note".into()]), ..Messages::to("out") };
+        assert!(wrong(tags).is_some_and(|error| error.contains("`measurement` and `tags`")));
+        let points = Messages { format: Content::LineProtocol, ..Messages::to("out") };
+        assert!(wrong(Messages { decimals: Some(1), ..points.clone() }).is_some_and(|error| error.contains("`decimals`")));
+        let missing = Messages { tags: Some(vec!["nowhere".into()]), ..points };
+        assert!(wrong(missing).is_some_and(|error| error.contains("there is no column `nowhere`")));
     }
 
     #[test]

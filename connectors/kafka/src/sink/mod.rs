@@ -42,7 +42,7 @@ pub struct Messages {
     /// The topic, which must exist. `{column}` stands for the text of a column, in which other characters than letters, digits, `.`, `_` and `-` become
     /// `_`: "plant.{sensor}".
     pub topic: String,
-    /// What a message contains: a JSON object, or the line of a CSV file that has no header.
+    /// What a message contains: a JSON object, the line of a CSV file that has no header, or a line of line protocol.
     #[serde(default)]
     pub format: Content,
     /// The column with the key of a message, by which Kafka's default partitioner chooses the partition; by default, the sensor. "" is no key.
@@ -58,6 +58,13 @@ pub struct Messages {
     /// How batches of messages are compressed.
     #[serde(default)]
     pub compression: Compression,
+    /// With `format = "line_protocol"`: the measurement of the points; by default "readings".
+    #[serde(default)]
+    pub measurement: Option<String>,
+    /// With `format = "line_protocol"`: the columns of text that are tags, such as `["line", "site"]`; by default all columns that are no measurements. The sensor is always a tag. Other columns are
+    /// fields.
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
     /// Digits after the decimal point; by default, the shortest text that reads back to the same bits.
     #[serde(default)]
     pub decimals: Option<u8>,
@@ -72,6 +79,8 @@ pub enum Content {
     Json,
     /// The line of a CSV file without its end.
     Csv,
+    /// A line of line protocol without its end, as InfluxDB and Telegraf read it.
+    LineProtocol,
 }
 
 /// The time of a message.
@@ -116,6 +125,8 @@ impl Messages {
             timestamp: Stamp::default(),
             transactions: true,
             compression: Compression::default(),
+            measurement: None,
+            tags: None,
             decimals: None,
         }
     }
@@ -202,5 +213,9 @@ impl Sink for Open {
 
     fn deliver(&mut self, epoch: u64, rows: &mut dyn Iterator<Item = Result<Vec<u8>>>) -> Result<()> {
         self.delivery.deliver(epoch, rows)
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        Ok(self.encoder.remarks())
     }
 }
