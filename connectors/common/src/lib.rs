@@ -3,6 +3,8 @@
 pub mod alert;
 pub mod blocking;
 pub mod endpoint;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod inbox;
 pub mod line_protocol;
 pub mod message;

@@ -8,9 +8,9 @@
 //! | [`websocket`] | source `websocket`: messages of a WebSocket |
 //! | [`influxdb`] | sink `influxdb`: line protocol to InfluxDB and what speaks its API |
 //! | [`webhook`] | sink `webhook`: records or alerts as requests |
-//! | [`client`] | what they share: one connection at a time, TLS, timeouts, answers in words |
+//!
+//! The clients are [`tidemill_connect::http`].
 
-pub mod client;
 mod frames;
 mod inbox;
 pub mod influxdb;

@@ -22,12 +22,12 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::client::{
+use crate::inbox::{Inbox, Message, Outlet, Places, Work};
+use crate::poll::PAYLOADS;
+use tidemill_connect::http::{
     Answer, ClientOptions, Endpoint, Route, Stream, authorization, connect, duration, header_value, headers,
     merged, probe_server,
 };
-use crate::inbox::{Inbox, Message, Outlet, Places, Work};
-use crate::poll::PAYLOADS;
 
 /// Bytes of a message at most.
 const LARGEST: usize = 16 << 20;

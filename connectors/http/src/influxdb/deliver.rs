@@ -22,8 +22,8 @@ use tidemill_engine::time::Clock;
 
 use super::lines::{Pieces, line_end};
 use super::{Influxdb, Refused};
-use crate::client::{Answer, Blocking, Client, request};
 use crate::progress::Progress;
+use tidemill_connect::http::{Answer, Blocking, Client, request};
 
 /// Bytes of an answer at most.
 const ANSWER: usize = 1 << 20;

@@ -24,7 +24,7 @@ use tidemill_engine::secret::Secret;
 use tidemill_engine::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 
 use self::deliver::Delivering;
-use crate::client::{ClientOptions, Endpoint, ask, authorization, headers, merged, probe_server};
+use tidemill_connect::http::{ClientOptions, Endpoint, ask, authorization, headers, merged, probe_server};
 
 /// The largest body that InfluxDB accepts by default is 25 MB; this leaves room.
 const LARGEST: usize = 20 << 20;

@@ -24,8 +24,10 @@ use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
 use self::task::Task;
-use crate::client::{ClientOptions, Endpoint, authorization, duration, headers, merged, probe_server};
 use crate::inbox::{Inbox, Outlet, Places, Work};
+use tidemill_connect::http::{
+    ClientOptions, Endpoint, authorization, duration, headers, merged, probe_server,
+};
 
 /// What answers may contain.
 pub(crate) const PAYLOADS: &[Payload] =

@@ -4,7 +4,7 @@ use hyper::header::LINK;
 use serde_json::Value;
 use tidemill_engine::error::{Error, Result};
 
-use crate::client::{Answer, Endpoint};
+use tidemill_connect::http::{Answer, Endpoint};
 
 /// The address of the page behind this one, which was at `here`; `None` if it is the last.
 ///

@@ -23,8 +23,8 @@ use tidemill_engine::time::Clock;
 use tokio::time::Instant;
 
 use super::paging::{next, records};
-use crate::client::{Answer, Client, Endpoint, Route, request};
 use crate::inbox::{Message, Outlet};
+use tidemill_connect::http::{Answer, Client, Endpoint, Route, request};
 
 /// Bytes of a page at most.
 const PAGE: usize = 16 << 20;

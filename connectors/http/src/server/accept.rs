@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificates::Certificates;
 use super::handle::Handler;
-use crate::client::Stream;
+use tidemill_connect::http::Stream;
 
 /// How long the header of a request, and the beginning of an encrypted connection, may take.
 const HEADER: Duration = Duration::from_secs(10);

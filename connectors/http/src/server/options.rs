@@ -18,7 +18,7 @@ use super::certificates::Certificates;
 use super::content::Contents;
 use super::fields::Fields;
 use super::subscription::Receiving;
-use crate::client::duration;
+use tidemill_connect::http::duration;
 
 /// What requests may contain.
 pub(super) const PAYLOADS: &[Payload] = &[

@@ -26,12 +26,12 @@ use tidemill_engine::time::Clock;
 use tokio::time::timeout;
 
 use self::events::{Event, Events};
-use crate::client::{
+use crate::inbox::{Inbox, Message, Outlet, Places, Work};
+use crate::poll::PAYLOADS;
+use tidemill_connect::http::{
     Answer, Client, ClientOptions, Endpoint, Route, authorization, duration, headers, merged, probe_server,
     request,
 };
-use crate::inbox::{Inbox, Message, Outlet, Places, Work};
-use crate::poll::PAYLOADS;
 
 /// The name of the place from where to go on.
 const LAST: &str = "last-event-id";

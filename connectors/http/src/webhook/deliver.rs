@@ -21,9 +21,9 @@ use tidemill_engine::time::Clock;
 
 use super::body::{Encoder, body};
 use super::{Method, Webhook, WebhookOptions};
-use crate::client::{Answer, Blocking, Client, header_value, request};
 use crate::frames;
 use crate::progress::Progress;
+use tidemill_connect::http::{Answer, Blocking, Client, header_value, request};
 
 /// Bytes of an answer at most.
 const ANSWER: usize = 1 << 20;

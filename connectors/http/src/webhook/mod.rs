@@ -23,7 +23,7 @@ use tidemill_engine::sink::{Component, Repeat, Sink, SinkContext, SinkSpec};
 
 use self::body::Encoder;
 use self::deliver::Delivering;
-use crate::client::{ClientOptions, Endpoint, authorization, headers, merged, probe_server};
+use tidemill_connect::http::{ClientOptions, Endpoint, authorization, headers, merged, probe_server};
 
 /// Where events for PagerDuty go.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";

@@ -48,9 +48,10 @@ impl Values {
         }
         Ok(match format {
             Content::Json => Self::Text(*format, Box::new(JsonEncoder::new(schema, *decimals))),
-            Content::Csv => {
-                Self::Text(*format, Box::new(CsvEncoder { delimiter: b',', decimals: *decimals, safe: false }))
-            }
+            Content::Csv => Self::Text(
+                *format,
+                Box::new(CsvEncoder { delimiter: b',', decimals: *decimals, safe: false }),
+            ),
             Content::LineProtocol => {
                 let measurement = measurement.as_deref().unwrap_or("readings");
                 let options = PointOptions { measurement, tags: tags.as_deref(), has_unsigned: true };
@@ -258,11 +259,15 @@ mod tests {
 
     #[test]
     fn options_of_another_format_are_refused() {
-        let wrong = |messages: Messages| Encoder::new(&messages, &schema()).err().map(|error| error.to_string());
+        let wrong =
+            |messages: Messages| Encoder::new(&messages, &schema()).err().map(|error| error.to_string());
         let tags = Messages { tags: Some(vec!["note".into()]), ..Messages::to("out") };
         assert!(wrong(tags).is_some_and(|error| error.contains("`measurement` and `tags`")));
         let points = Messages { format: Content::LineProtocol, ..Messages::to("out") };
-        assert!(wrong(Messages { decimals: Some(1), ..points.clone() }).is_some_and(|error| error.contains("`decimals`")));
+        assert!(
+            wrong(Messages { decimals: Some(1), ..points.clone() })
+                .is_some_and(|error| error.contains("`decimals`"))
+        );
         let missing = Messages { tags: Some(vec!["nowhere".into()]), ..points };
         assert!(wrong(missing).is_some_and(|error| error.contains("there is no column `nowhere`")));
     }

@@ -20,11 +20,11 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidemill_connect::blocking::Blocking;
+use tidemill_connect::http::{Answer, Client, Endpoint, authorization, duration, request};
 use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::secret::Secret;
-use tidemill_http::client::{Answer, Client, Endpoint, authorization, duration, request};
 
 /// A schema is not larger.
 const LARGEST: usize = 4 << 20;

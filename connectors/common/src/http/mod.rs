@@ -18,6 +18,7 @@ mod proxy;
 
 use std::time::Duration;
 
+use crate::tls::Tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -25,16 +26,15 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 
+pub use crate::blocking::Blocking;
 pub use answer::Answer;
 pub use connect::{Stream, connect};
 pub use endpoint::Endpoint;
 pub use options::{ClientOptions, authorization, duration, header_value, headers, merged};
 pub use probing::{ask, probe_server};
 pub use proxy::Proxy;
-pub use tidemill_connect::blocking::Blocking;
 
 /// How a server is reached.
 #[derive(Clone, Debug)]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::tls::Tls;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::secret::Secret;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::blocking::Blocking;
+use crate::endpoint::reach;
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
-use tidemill_connect::blocking::Blocking;
-use tidemill_connect::endpoint::reach;
 use tidemill_engine::error::Result;
 use tidemill_engine::probe::Probe;
 use tidemill_engine::time::Clock;

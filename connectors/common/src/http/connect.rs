@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls::{Tls, failed_check};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tidemill_connect::tls::{Tls, failed_check};
 use tidemill_engine::error::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
