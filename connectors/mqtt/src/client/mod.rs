@@ -31,6 +31,9 @@ const REQUESTS: usize = 256;
 /// How long a client may take to send what is left when it disconnects.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 
+/// A topic that nobody subscribes to. Unsubscribing from it changes nothing, and is the only request of a receiver that every broker answers.
+const UNUSED: &str = "tidemill/unused";
+
 /// Everything about a connection.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -134,6 +137,8 @@ pub(crate) enum Event {
     Message(Message),
     /// A message was written (QoS 0), acknowledged (1) or completed (2), or the broker has refused it.
     Published(Result<(), &'static str>),
+    /// The answer to [`Sender::settle`].
+    Settled,
     /// Of no interest.
     Other,
 }
@@ -160,6 +165,9 @@ pub(crate) trait Sender: Clone {
     async fn publish(&self, message: Outgoing) -> bool;
 
     async fn acknowledge(&self, ack: Ack) -> bool;
+
+    /// Asks for an answer that follows everything before it: then the broker has taken all acknowledgements.
+    async fn settle(&self) -> bool;
 
     /// Sends what is queued, at most for [`FAREWELL`], and disconnects: then [`Client::next`] returns an error.
     async fn disconnect(&self) -> bool;

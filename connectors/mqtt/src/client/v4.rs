@@ -10,8 +10,8 @@ use tidemill_engine::error::Error;
 
 use super::reasons::{self, Refusal};
 use super::{
-    Ack, Client, Event, FAREWELL, Message, Outgoing, REQUESTS, Sender, Setup, insecure, refused, too_large,
-    unavailable,
+    Ack, Client, Event, FAREWELL, Message, Outgoing, REQUESTS, Sender, Setup, UNUSED, insecure, refused,
+    too_large, unavailable,
 };
 
 /// The largest packet of the protocol: what the broker accepts is up to it.
@@ -119,6 +119,7 @@ fn event(packet: Incoming) -> Event {
             })
         }
         Packet::PubAck(_) | Packet::PubComp(_) => Event::Published(Ok(())),
+        Packet::UnsubAck(_) => Event::Settled,
         _ => Event::Other,
     }
 }
@@ -140,6 +141,10 @@ impl Sender for AsyncClient {
             Ack { packet, is_qos_2: true } => ManualAck::PubRec(PubRec::new(packet)),
         };
         self.manual_ack(ack).await.is_ok()
+    }
+
+    async fn settle(&self) -> bool {
+        self.unsubscribe(UNUSED).await.is_ok()
     }
 
     async fn disconnect(&self) -> bool {

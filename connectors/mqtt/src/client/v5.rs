@@ -15,8 +15,8 @@ use tidemill_engine::error::Error;
 
 use super::reasons::{self, Refusal};
 use super::{
-    Ack, Client, Event, FAREWELL, Message, Outgoing, Properties, REQUESTS, Sender, Setup, insecure, refused,
-    too_large, unavailable,
+    Ack, Client, Event, FAREWELL, Message, Outgoing, Properties, REQUESTS, Sender, Setup, UNUSED, insecure,
+    refused, too_large, unavailable,
 };
 
 /// A client of MQTT 5.
@@ -156,6 +156,7 @@ fn event(packet: Incoming) -> Event {
             _ => Event::Published(Err(reasons::INTERNAL)),
         },
         Packet::PubComp(_) => Event::Published(Ok(())),
+        Packet::UnsubAck(_) => Event::Settled,
         _ => Event::Other,
     }
 }
@@ -208,6 +209,10 @@ impl Sender for AsyncClient {
             Ack { packet, is_qos_2: true } => ManualAck::PubRec(PubRec::new(packet, None)),
         };
         self.manual_ack(ack).await.is_ok()
+    }
+
+    async fn settle(&self) -> bool {
+        self.unsubscribe(UNUSED).await.is_ok()
     }
 
     async fn disconnect(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The thread of the connection: connects, subscribes, receives, and connects again.
 //!
-//! It begins with [`Link::start`] and ends when the connection has failed for good, or the [`Link`] is dropped; that sends what is still to be acknowledged first,
-//! which takes [`FAREWELL`] at most.
+//! It begins with [`Link::start`] and ends when the connection has failed for good, or the [`Link`] is closed or dropped. That sends what is still to be
+//! acknowledged first, and waits until the broker has taken it: a broker that is still sending when the connection ends may drop acknowledgements that it has
+//! not read. This takes [`FAREWELL`] at most, and disconnecting as long again.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::{Clock, Timestamp};
 use tokio::runtime::Builder;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::client::{Ack, Client, Event, FAREWELL, Message, Outgoing, Sender, Setup, V4, V5};
 use crate::options::Version;
@@ -50,6 +52,8 @@ pub(super) struct Subscriptions {
 pub(super) struct Link {
     commands: UnboundedSender<Command>,
     inbox: Arc<Inbox<Arrived>>,
+    /// The reader closes: commands before that may take [`FAREWELL`].
+    closing: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -58,9 +62,15 @@ impl Link {
         let (commands, received) = unbounded_channel();
         let failed = |error: std::io::Error| Error::io("cannot start a thread for", "MQTT", &error);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let at_work = Arc::clone(&inbox);
+        let closing = Arc::default();
+        let worker = Worker {
+            subscriptions,
+            inbox: Arc::clone(&inbox),
+            commands: received,
+            closing: Arc::clone(&closing),
+            connection: 0,
+        };
         let work = move || {
-            let worker = Worker { subscriptions, inbox: at_work, commands: received, connection: 0 };
             runtime.block_on(async {
                 match worker.subscriptions.version {
                     Version::V4 => worker.run::<V4>().await,
@@ -69,19 +79,25 @@ impl Link {
             });
         };
         let thread = thread::Builder::new().name("mqtt".into()).spawn(work).map_err(failed)?;
-        Ok(Self { commands, inbox, thread: Some(thread) })
+        Ok(Self { commands, inbox, closing, thread: Some(thread) })
     }
 
     /// Lets the thread do this. Nothing happens after its end.
     pub(super) fn send(&self, command: Command) {
         let _after_the_end = self.commands.send(command);
     }
+
+    /// Lets the thread do what it was told before, and end.
+    pub(super) fn close(&self) {
+        self.send(Command::Close);
+        self.closing.notify_one();
+    }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
         self.inbox.close();
-        self.send(Command::Close);
+        self.close();
         if let Some(thread) = self.thread.take() {
             // A panic has nothing more to say: the messages are not acknowledged.
             drop(thread.join());
@@ -94,6 +110,7 @@ struct Worker {
     subscriptions: Subscriptions,
     inbox: Arc<Inbox<Arrived>>,
     commands: UnboundedReceiver<Command>,
+    closing: Arc<Notify>,
     /// The connections so far.
     connection: u64,
 }
@@ -145,22 +162,32 @@ impl Worker {
         let mut client = C::new(&self.subscriptions.setup)?;
         let sender = client.sender();
         self.connection += 1;
-        let Self { subscriptions, inbox, commands, connection } = self;
+        let Self { subscriptions, inbox, commands, closing, connection } = self;
+        let connection = *connection;
+        let settled = Notify::new();
         let mut receiving =
-            Receiving { subscriptions, inbox, sender: sender.clone(), connection: *connection };
+            Receiving { subscriptions, inbox, sender: sender.clone(), settled: &settled, connection };
         let mut receive = std::pin::pin!(receiving.receive(&mut client));
         tokio::select! {
             lost = &mut receive => return lost,
-            () = obey(&sender, commands, *connection) => {}
+            () = obey(&sender, commands, connection, &settled) => {}
+            () = overdue(closing) => {}
         }
         // The client is asked to disconnect, and ends with an error when it has.
-        let _ended_or_late = timeout(FAREWELL, receive).await;
+        let disconnected = async { tokio::join!(sender.disconnect(), receive) };
+        let _ended_or_late = timeout(FAREWELL, disconnected).await;
         Ok(())
     }
 }
 
 /// Does what the reader asks for, until it closes.
-async fn obey(sender: &impl Sender, commands: &mut UnboundedReceiver<Command>, connection: u64) {
+async fn obey(
+    sender: &impl Sender,
+    commands: &mut UnboundedReceiver<Command>,
+    connection: u64,
+    settled: &Notify,
+) {
+    let mut has_acknowledged = false;
     while let Some(command) = commands.recv().await {
         match command {
             Command::Acknowledge(acks) => {
@@ -168,6 +195,7 @@ async fn obey(sender: &impl Sender, commands: &mut UnboundedReceiver<Command>, c
                     if !sender.acknowledge(ack).await {
                         break;
                     }
+                    has_acknowledged = true;
                 }
             }
             Command::Publish(message) => {
@@ -177,7 +205,15 @@ async fn obey(sender: &impl Sender, commands: &mut UnboundedReceiver<Command>, c
             Command::Close => break,
         }
     }
-    let _gone = timeout(FAREWELL, sender.disconnect()).await;
+    if has_acknowledged && sender.settle().await {
+        settled.notified().await;
+    }
+}
+
+/// Returns when it is too late for what the reader asked for before it closed.
+async fn overdue(closing: &Notify) {
+    closing.notified().await;
+    sleep(FAREWELL).await;
 }
 
 /// The receiving side of a connection.
@@ -185,6 +221,8 @@ struct Receiving<'a, S> {
     subscriptions: &'a Subscriptions,
     inbox: &'a Inbox<Arrived>,
     sender: S,
+    /// The broker has taken all acknowledgements.
+    settled: &'a Notify,
     connection: u64,
 }
 
@@ -239,6 +277,7 @@ impl<S: Sender> Receiving<'_, S> {
                 }
                 self.inbox.ready();
             }
+            Event::Settled => self.settled.notify_one(),
             Event::Message(_) | Event::Published(_) | Event::Other => {}
         }
         Ok(())

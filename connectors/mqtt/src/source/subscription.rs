@@ -82,19 +82,21 @@ impl Subscription for Receiver {
     }
 
     fn position(&self) -> Result<Option<Vec<u8>>> {
-        Ok(self.acks.as_ref().map(|acks| acks.position().to_le_bytes().to_vec()))
+        let Some(acks) = &self.acks else { return Ok(None) };
+        let nodes = self.sparkplug.as_ref().map(Sparkplug::save).unwrap_or_default();
+        Ok(Some([acks.position().to_le_bytes().as_slice(), &nodes].concat()))
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<()> {
-        let position = position_of(position)?;
+        let (position, nodes) = parts(position)?;
         if let Some(acks) = &mut self.acks {
             acks.resume(position);
         }
-        Ok(())
+        self.sparkplug.as_mut().map_or(Ok(()), |sparkplug| sparkplug.restore(nodes))
     }
 
     fn durable(&mut self, _epoch: u64, position: &[u8]) -> Result<()> {
-        let position = position_of(position)?;
+        let (position, _) = parts(position)?;
         if let (Some(acks), Some(link)) = (&mut self.acks, &self.link) {
             let durable = acks.take(position);
             if !durable.is_empty() {
@@ -113,7 +115,7 @@ impl Subscription for Receiver {
             return Ok(());
         }
         if let Some(link) = &self.link {
-            link.send(Command::Close);
+            link.close();
         }
         self.closed = Some(FAREWELL);
         Ok(())
@@ -127,7 +129,8 @@ impl Subscription for Receiver {
         if let Some(limit) = self.acks.as_ref().and_then(Acks::limit) {
             remarks.push(format!("the broker sends at most {limit} messages before the first is acknowledged, which a checkpoint does: raise its limit (in mosquitto: max_inflight_messages) for more throughput"));
         }
-        remarks.extend(self.sparkplug.iter().flat_map(|sparkplug| sparkplug.counts().remarks()));
+        let is_saved = self.acks.is_some();
+        remarks.extend(self.sparkplug.iter().flat_map(|sparkplug| sparkplug.remarks(is_saved)));
         remarks
     }
 }
@@ -152,10 +155,17 @@ impl Receiver {
             lines.push(&message.payload, at, value);
             return;
         };
-        let asked = sparkplug.decode(topic, &message.payload, at, &mut |reading| match reading {
-            Ok(reading) => lines.push_reading(&reading, at, value),
-            Err(why) => lines.reject(format!("topic {topic}: {why}"), &message.payload),
-        });
+        let asked =
+            sparkplug.decode(
+                topic,
+                &message.payload,
+                at,
+                message.is_repeated,
+                &mut |reading| match reading {
+                    Ok(reading) => lines.push_reading(&reading, at, value),
+                    Err(why) => lines.reject(format!("topic {topic}: {why}"), &message.payload),
+                },
+            );
         if let (Some(topic), Some(link), true) = (asked, link, *asks) {
             let payload = rebirth(at);
             link.send(Command::Publish(Outgoing {
@@ -176,7 +186,10 @@ impl Receiver {
     }
 }
 
-fn position_of(position: &[u8]) -> Result<u64> {
-    let position = position.try_into().map(u64::from_le_bytes);
-    position.map_err(|_| Error::data("the saved position is not one of an MQTT source"))
+/// The parts of a saved position: how many messages were read, and the nodes of Sparkplug.
+fn parts(position: &[u8]) -> Result<(u64, &[u8])> {
+    let (read, nodes) = position
+        .split_first_chunk()
+        .ok_or_else(|| Error::data("the saved position is not one of an MQTT source"))?;
+    Ok((u64::from_le_bytes(*read), nodes))
 }

@@ -24,6 +24,8 @@ pub(super) struct Known {
 pub(super) struct Device {
     /// It was born, and did not die since.
     pub(super) is_alive: bool,
+    /// The timestamp of its birth certificate.
+    pub(super) born: Option<u64>,
     pub(super) metrics: BTreeMap<Box<str>, Arc<Known>>,
 }
 
@@ -66,8 +68,13 @@ impl Nodes {
         self.all.get_mut(name).ok_or(Full)
     }
 
-    /// The node or device is born: what an earlier certificate said is forgotten, and for a node what those of its devices said.
-    pub(super) fn born(&mut self, name: &str, device: Option<&str>) -> Result<(), Full> {
+    /// The nodes that are alive.
+    pub(super) fn alive(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.all.iter().filter(|(_, node)| node.is_alive).map(|(name, node)| (&**name, node))
+    }
+
+    /// The node or device is born, by a certificate with this timestamp: what an earlier certificate said is forgotten, and for a node what those of its devices said.
+    pub(super) fn born(&mut self, name: &str, device: Option<&str>, at: Option<u64>) -> Result<(), Full> {
         let node = self.node(name)?;
         let gone: Vec<(Box<str>, Device)> = match device {
             None => std::mem::take(&mut node.devices).into_iter().collect(),
@@ -80,7 +87,8 @@ impl Nodes {
         }
         let device = device.unwrap_or_default();
         self.take(device.len())?;
-        self.node(name)?.devices.insert(device.into(), Device { is_alive: true, ..Device::default() });
+        let newborn = Device { is_alive: true, born: at, ..Device::default() };
+        self.node(name)?.devices.insert(device.into(), newborn);
         Ok(())
     }
 

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tidemill_engine::batch::Number;
 
-use super::metric::Sent;
+use tidemill_connect::message::Reading;
+
+use super::metric::Meant;
 use super::*;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -18,7 +20,7 @@ struct Payload {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Sample {
+pub(super) struct Sample {
     #[prost(string, optional, tag = "1")]
     name: Option<String>,
     #[prost(uint64, optional, tag = "2")]
@@ -36,7 +38,7 @@ struct Sample {
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum Content {
+pub(super) enum Content {
     #[prost(uint32, tag = "10")]
     Int(u32),
     #[prost(uint64, tag = "11")]
@@ -54,7 +56,7 @@ enum Content {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct PropertySet {
+pub(super) struct PropertySet {
     #[prost(string, repeated, tag = "1")]
     keys: Vec<String>,
     #[prost(message, repeated, tag = "2")]
@@ -62,50 +64,59 @@ struct PropertySet {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Property {
+pub(super) struct Property {
     #[prost(uint32, optional, tag = "1")]
     ty: Option<u32>,
     #[prost(uint32, optional, tag = "3")]
     int: Option<u32>,
 }
 
-const INT32: u32 = 3;
-const DOUBLE: u32 = 10;
+pub(super) const INT32: u32 = 3;
+pub(super) const DOUBLE: u32 = 10;
 const TEXT: u32 = 12;
 
-fn named(name: &str, alias: Option<u64>, datatype: u32, value: Content) -> Sample {
+pub(super) fn named(name: &str, alias: Option<u64>, datatype: u32, value: Content) -> Sample {
     let datatype = Some(datatype);
     Sample { name: Some(name.to_owned()), alias, datatype, value: Some(value), ..Sample::default() }
 }
 
-fn numbered(alias: u64, value: Content) -> Sample {
+pub(super) fn numbered(alias: u64, value: Content) -> Sample {
     Sample { alias: Some(alias), value: Some(value), ..Sample::default() }
 }
 
-fn bd_seq(number: u64) -> Sample {
+pub(super) fn bd_seq(number: u64) -> Sample {
     named(BD_SEQ, None, 8, Content::Long(number))
 }
 
 /// What became of the messages, one line per reading or mistake.
 #[derive(Default)]
-struct Host {
-    sparkplug: Sparkplug,
-    lines: Vec<String>,
-    asked: Vec<String>,
-    now: i64,
+pub(super) struct Host {
+    pub(super) sparkplug: Sparkplug,
+    pub(super) lines: Vec<String>,
+    pub(super) asked: Vec<String>,
+    pub(super) now: i64,
+    /// The broker has sent the messages before.
+    pub(super) is_repeated: bool,
+    /// The timestamp of the messages.
+    pub(super) timestamp: u64,
 }
 
 impl Host {
-    fn send(&mut self, topic: &str, seq: impl Into<Option<u64>>, metrics: Vec<Sample>) -> &mut Self {
-        let payload = Payload { timestamp: Some(1000), metrics, seq: seq.into() };
+    pub(super) fn send(
+        &mut self,
+        topic: &str,
+        seq: impl Into<Option<u64>>,
+        metrics: Vec<Sample>,
+    ) -> &mut Self {
+        let payload = Payload { timestamp: Some(self.timestamp), metrics, seq: seq.into() };
         self.send_bytes(topic, &payload.encode_to_vec())
     }
 
-    fn send_bytes(&mut self, topic: &str, payload: &[u8]) -> &mut Self {
+    pub(super) fn send_bytes(&mut self, topic: &str, payload: &[u8]) -> &mut Self {
         self.now += 1_000_000_000;
         let arrived = Timestamp::from_nanos(self.now);
         let lines = &mut self.lines;
-        let asked = self.sparkplug.decode(topic, payload, arrived, &mut |reading| {
+        let asked = self.sparkplug.decode(topic, payload, arrived, self.is_repeated, &mut |reading| {
             lines.push(match reading {
                 Ok(Reading { sensor, value, text, quality, .. }) => {
                     let value = value.map(|value| format!("{value:?}")).or(text.map(str::to_owned));
@@ -119,13 +130,13 @@ impl Host {
     }
 
     /// The lines since the last call.
-    fn lines(&mut self) -> Vec<String> {
+    pub(super) fn lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
 }
 
 /// A host that has seen a node and a device be born.
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let mut host = Host::default();
     let control = named("Node Control/Rebirth", None, 11, Content::Boolean(false));
     let node = vec![bd_seq(4), control, named("up", Some(1), INT32, Content::Int(7))];
@@ -150,7 +161,7 @@ fn births_name_what_data_only_numbers() {
     );
     assert_eq!(host.lines(), ["g/n/up I64(-3) good", "g/n/d/t F64(21.0) good", "g/n/d/mode off good"]);
     assert!(host.asked.is_empty());
-    assert_eq!(host.sparkplug.counts(), Counts { births: 2, ..Counts::default() });
+    assert_eq!(host.sparkplug.counts, Counts { births: 2, ..Counts::default() });
 }
 
 #[test]
@@ -162,7 +173,7 @@ fn a_gap_in_the_numbers_asks_for_a_birth_once_in_a_while() {
     host.now += ASK_EVERY;
     host.send("spBv1.0/g/NDATA/n", 7, vec![]);
     assert_eq!(host.asked.len(), 2);
-    assert_eq!(host.sparkplug.counts().gaps, 3);
+    assert_eq!(host.sparkplug.counts.gaps, 3);
     // The readings are taken all the same.
     assert_eq!(host.lines().split_off(3), ["g/n/up I64(1) good", "g/n/up I64(2) good"]);
 }
@@ -173,7 +184,7 @@ fn numbers_wrap_around() {
     for seq in 2..=600_u64 {
         host.send("spBv1.0/g/NDATA/n", seq % 256, vec![]);
     }
-    assert_eq!(host.sparkplug.counts().gaps, 0);
+    assert_eq!(host.sparkplug.counts.gaps, 0);
 }
 
 #[test]
@@ -186,7 +197,7 @@ fn data_before_a_birth_asks_for_one_and_its_numbers_are_rejected() {
     );
     assert_eq!(host.lines(), ["! alias 2 was named by no birth certificate", "g/n/d/t F64(2.0) good"]);
     assert_eq!(host.asked, ["spBv1.0/g/NCMD/n"]);
-    assert_eq!(host.sparkplug.counts().unborn, 1);
+    assert_eq!(host.sparkplug.counts.unborn, 1);
 }
 
 #[test]
@@ -200,7 +211,7 @@ fn a_death_makes_everything_stale_unless_it_is_of_an_earlier_connection() {
     host.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(4)]);
     host.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(4)]);
     assert_eq!(host.lines(), ["g/n/up  stale"]);
-    assert_eq!(host.sparkplug.counts().deaths, 2);
+    assert_eq!(host.sparkplug.counts.deaths, 2);
     // Its numbers mean nothing any more.
     host.send("spBv1.0/g/NDATA/n", 3, vec![numbered(1, Content::Int(1))]);
     assert_eq!(host.lines(), ["! alias 1 was named by no birth certificate"]);
