@@ -150,11 +150,13 @@ impl<T> Inbox<T> {
         self.filled.notify_all();
     }
 
-    /// Waits until the server sends what was asked for, or has refused to; `None` if neither happened within `wait`.
+    /// Waits until the server sends what was asked for, or has refused to; `None` if neither happened within `wait`. Messages for which there is no room are sent, whatever
+    /// the server has still to answer: the answer may be behind them, and they must be taken first.
     pub fn wait_ready(&self, wait: Duration) -> Option<Result<(), Error>> {
-        let is_open = |state: &mut State<T>| !state.is_ready && !state.has_ended;
+        let is_open = |state: &mut State<T>| !state.is_ready && !state.has_ended && state.bytes < ROOM;
         let waited = self.filled.wait_timeout_while(self.lock(), wait, is_open);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_ready |= state.bytes >= ROOM && !state.has_ended;
         match (state.is_ready, state.has_ended) {
             (true, _) => Some(Ok(())),
             (false, true) => state.error.take().map(Err),
@@ -224,6 +226,19 @@ mod tests {
         assert!(all.into_iter().eq(0..100));
         filling.expect("a thread").join().expect("an end");
         assert!(inbox.take(SOON).expect("the end").is_empty());
+    }
+
+    #[test]
+    fn a_full_inbox_is_ready_although_the_server_has_not_answered() {
+        let inbox = Inbox::default();
+        inbox.offer(&mut vec![1], ROOM - 1);
+        assert!(inbox.wait_ready(Duration::ZERO).is_none() && !inbox.is_ready());
+        inbox.offer(&mut vec![2], 1);
+        assert!(inbox.wait_ready(Duration::ZERO).is_some_and(|ready| ready.is_ok()) && inbox.is_ready());
+        let refused = Inbox::default();
+        refused.offer(&mut vec![1], ROOM);
+        refused.end(Some(Error::unavailable("no")));
+        assert!(refused.wait_ready(Duration::ZERO).is_some_and(|ready| ready.is_err()));
     }
 
     #[test]

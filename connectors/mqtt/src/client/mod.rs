@@ -20,7 +20,7 @@ pub(crate) use v4::V4;
 pub(crate) use v5::V5;
 
 /// Packets that are read before their events are handled, at most.
-const READ_BATCH: usize = 128;
+pub(crate) const READ_BATCH: usize = 128;
 
 /// Bytes of packets that are read before their events are handled, at most (a single packet may be larger).
 const READ_BYTES: usize = 16 << 20;
@@ -137,6 +137,8 @@ pub(crate) enum Event {
     Message(Message),
     /// A message was written (QoS 0), acknowledged (1) or completed (2), or the broker has refused it.
     Published(Result<(), &'static str>),
+    /// An acknowledgement was written.
+    Acknowledged,
     /// The answer to [`Sender::settle`].
     Settled,
     /// Of no interest.

@@ -67,6 +67,7 @@ impl Client for V4 {
         Ok(match happened {
             Happening::Incoming(packet) => event(packet),
             Happening::Outgoing(Sent::Publish(0)) => Event::Published(Ok(())),
+            Happening::Outgoing(Sent::PubAck(_) | Sent::PubRec(_)) => Event::Acknowledged,
             Happening::Outgoing(_) => Event::Other,
         })
     }

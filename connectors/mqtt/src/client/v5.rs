@@ -78,6 +78,7 @@ impl Client for V5 {
         Ok(match happened {
             Happening::Incoming(packet) => event(packet),
             Happening::Outgoing(Sent::Publish(0)) => Event::Published(Ok(())),
+            Happening::Outgoing(Sent::PubAck(_) | Sent::PubRec(_)) => Event::Acknowledged,
             Happening::Outgoing(_) | Happening::Auth(_) => Event::Other,
         })
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::client::Ack;
 
-/// The smallest number of unacknowledged messages that is taken for a limit of the broker: brokers send at least so many.
+/// The smallest number of unacknowledged messages that is taken for a limit of the broker at once. Fewer may be all that there are: they are taken for a limit if
+/// no more than the same number came after an acknowledgement.
 const SMALLEST: u64 = 10;
 
 /// Messages that were read and are not acknowledged, in their order.
@@ -23,12 +24,24 @@ pub(super) struct Acks {
     seen: Option<u64>,
     /// How often it seemed so.
     stalls: u64,
+    /// How many messages are unacknowledged, if no more have come for a while; and how many were when the last ones were acknowledged.
+    idle: Option<u64>,
+    idle_before: Option<u64>,
 }
 
 impl Acks {
     pub(super) fn new(window: u16) -> Self {
-        let window = u64::from(window);
-        Self { waiting: VecDeque::new(), read: 0, connection: 0, before: 0, window, seen: None, stalls: 0 }
+        Self {
+            waiting: VecDeque::new(),
+            read: 0,
+            connection: 0,
+            before: 0,
+            window: u64::from(window),
+            seen: None,
+            stalls: 0,
+            idle: None,
+            idle_before: None,
+        }
     }
 
     /// A message was read.
@@ -38,8 +51,9 @@ impl Acks {
         }
         self.waiting.push_back((connection, ack));
         self.read += 1;
+        self.idle = None;
         if self.seen.is_some_and(|seen| self.unacknowledged() > seen) {
-            self.seen = None;
+            (self.seen, self.idle_before) = (None, None);
         }
     }
 
@@ -58,6 +72,9 @@ impl Acks {
     pub(super) fn take(&mut self, position: u64) -> Vec<(u64, Ack)> {
         let first = self.read - self.waiting.len() as u64;
         let count = position.saturating_sub(first).min(self.waiting.len() as u64);
+        if count > 0 {
+            self.idle_before = self.idle.take();
+        }
         self.waiting.drain(..count as usize).collect()
     }
 
@@ -70,7 +87,8 @@ impl Acks {
     /// Nothing has come for a while. The broker may have a limit of its own, which it does not tell: then it is that many messages.
     pub(super) fn stalled(&mut self) -> bool {
         let unacknowledged = self.unacknowledged();
-        if unacknowledged < SMALLEST {
+        self.idle = Some(unacknowledged);
+        if unacknowledged == 0 || unacknowledged < SMALLEST && self.idle_before != self.idle {
             return false;
         }
         if self.seen != Some(unacknowledged) {
@@ -80,9 +98,9 @@ impl Acks {
         true
     }
 
-    /// The limit of the broker, if it has one that slows the source down.
+    /// The limit of the broker, if it surely has one that slows the source down.
     pub(super) fn limit(&self) -> Option<u64> {
-        self.seen.filter(|&seen| self.stalls >= 3 && seen < 1000)
+        self.seen.filter(|seen| self.stalls >= 3 && (SMALLEST..1000).contains(seen))
     }
 
     /// Of the newest connection.
@@ -146,5 +164,22 @@ mod tests {
             assert!(acks.stalled());
         }
         assert_eq!(acks.limit(), Some(21));
+    }
+
+    #[test]
+    fn a_small_limit_is_noticed_when_it_is_reached_again() {
+        let mut acks = Acks::new(1000);
+        pushed(&mut acks, 1, 3);
+        assert!(!acks.stalled() && !acks.needs_cut());
+        acks.take(3);
+        assert!(!acks.stalled());
+        pushed(&mut acks, 1, 3);
+        assert!(acks.stalled() && acks.needs_cut());
+        // It is slow, but perhaps there are no more.
+        (0..9).for_each(|_| assert!(acks.stalled()));
+        assert_eq!(acks.limit(), None);
+        acks.take(6);
+        pushed(&mut acks, 1, 4);
+        assert!(!acks.stalled() && !acks.needs_cut());
     }
 }

@@ -17,11 +17,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
-use crate::client::{Ack, Client, Event, FAREWELL, Message, Outgoing, Sender, Setup, V4, V5};
+use super::receiving::{Pending, Receiving};
+use crate::client::{Ack, Client, FAREWELL, Message, Outgoing, Sender, Setup, V4, V5};
 use crate::options::Version;
-
-/// Bytes that are gathered before they are passed on, if more is there already.
-const GATHERED: usize = 64 << 10;
 
 /// A message as it arrived.
 pub(super) struct Arrived {
@@ -69,6 +67,7 @@ impl Link {
             commands: received,
             closing: Arc::clone(&closing),
             connection: 0,
+            is_subscribed: false,
         };
         let work = move || {
             runtime.block_on(async {
@@ -113,6 +112,8 @@ struct Worker {
     closing: Arc<Notify>,
     /// The connections so far.
     connection: u64,
+    /// The broker has accepted the subscriptions.
+    is_subscribed: bool,
 }
 
 impl Worker {
@@ -162,15 +163,15 @@ impl Worker {
         let mut client = C::new(&self.subscriptions.setup)?;
         let sender = client.sender();
         self.connection += 1;
-        let Self { subscriptions, inbox, commands, closing, connection } = self;
-        let connection = *connection;
-        let settled = Notify::new();
+        let Self { subscriptions, inbox, commands, closing, connection, is_subscribed } = self;
+        let (connection, pending) = (*connection, Pending::default());
+        let sending = sender.clone();
         let mut receiving =
-            Receiving { subscriptions, inbox, sender: sender.clone(), settled: &settled, connection };
+            Receiving { subscriptions, inbox, sender: sending, pending: &pending, connection, is_subscribed };
         let mut receive = std::pin::pin!(receiving.receive(&mut client));
         tokio::select! {
             lost = &mut receive => return lost,
-            () = obey(&sender, commands, connection, &settled) => {}
+            () = obey(&sender, commands, connection, &pending) => {}
             () = overdue(closing) => {}
         }
         // The client is asked to disconnect, and ends with an error when it has.
@@ -185,7 +186,7 @@ async fn obey(
     sender: &impl Sender,
     commands: &mut UnboundedReceiver<Command>,
     connection: u64,
-    settled: &Notify,
+    pending: &Pending,
 ) {
     let mut has_acknowledged = false;
     while let Some(command) = commands.recv().await {
@@ -195,6 +196,7 @@ async fn obey(
                     if !sender.acknowledge(ack).await {
                         break;
                     }
+                    pending.add();
                     has_acknowledged = true;
                 }
             }
@@ -206,7 +208,7 @@ async fn obey(
         }
     }
     if has_acknowledged && sender.settle().await {
-        settled.notified().await;
+        pending.settled().await;
     }
 }
 
@@ -214,72 +216,4 @@ async fn obey(
 async fn overdue(closing: &Notify) {
     closing.notified().await;
     sleep(FAREWELL).await;
-}
-
-/// The receiving side of a connection.
-struct Receiving<'a, S> {
-    subscriptions: &'a Subscriptions,
-    inbox: &'a Inbox<Arrived>,
-    sender: S,
-    /// The broker has taken all acknowledgements.
-    settled: &'a Notify,
-    connection: u64,
-}
-
-impl<S: Sender> Receiving<'_, S> {
-    async fn receive<C: Client>(&mut self, client: &mut C) -> Result<()> {
-        let (mut gathered, mut bytes) = (Vec::new(), 0);
-        loop {
-            match client.next().await {
-                Ok(Event::Message(message)) => {
-                    bytes += message.size();
-                    let at = self.subscriptions.clock.read();
-                    gathered.push(Arrived { message, at, connection: self.connection });
-                }
-                Ok(event) => self.handle(event).await?,
-                Err(error) => {
-                    // What has arrived is read, and comes again unless it was acknowledged.
-                    self.inbox.put(&mut gathered, bytes).await;
-                    return Err(error);
-                }
-            }
-            if !gathered.is_empty() && (!client.has_more() || bytes >= GATHERED) {
-                self.inbox.put(&mut gathered, std::mem::take(&mut bytes)).await;
-            }
-        }
-    }
-
-    async fn handle(&self, event: Event) -> Result<()> {
-        match event {
-            Event::Connected { is_resumed } => {
-                let is_first = self.inbox.connections().made == 0;
-                let is_forgotten = !is_first && !is_resumed && self.subscriptions.setup.session.is_some();
-                self.inbox.count(|connections| {
-                    connections.made += 1;
-                    connections.forgotten += u64::from(is_forgotten);
-                });
-                // The topics may be others than those of the session.
-                if is_first || !is_resumed {
-                    let Subscriptions { filters, qos, .. } = self.subscriptions;
-                    let _gone = self.sender.subscribe(filters, *qos).await;
-                }
-            }
-            Event::Subscribed(answers) => {
-                for (filter, answer) in self.subscriptions.filters.iter().zip(answers) {
-                    if let Err(why) = answer {
-                        let what = format!(
-                            "{}: cannot subscribe to {filter:?}: {why}",
-                            self.subscriptions.setup.address
-                        );
-                        return Err(Error::unavailable(what)
-                            .with_help("check `topic`, and the broker's rules for this client"));
-                    }
-                }
-                self.inbox.ready();
-            }
-            Event::Settled => self.settled.notify_one(),
-            Event::Message(_) | Event::Published(_) | Event::Other => {}
-        }
-        Ok(())
-    }
 }

@@ -3,11 +3,13 @@
 //! | module | |
 //! |---|---|
 //! | `link` | the thread of the connection |
+//! | `receiving` | its receiving side |
 //! | `subscription` | the reader: messages become lines |
 //! | `acks` | messages that are not acknowledged yet |
 
 mod acks;
 mod link;
+mod receiving;
 mod subscription;
 
 use std::sync::Arc;
@@ -72,7 +74,8 @@ pub struct Subscription {
     #[serde(default = "session_expiry")]
     pub session_expiry: String,
     /// How many messages of QoS 1 and 2 the broker may send before the first is acknowledged (1 to 65,535). The broker may have a smaller limit, and
-    /// MQTT 3.1.1 knows only that: in mosquitto it is `max_inflight_messages`, 20 by default, which slows down a run with `--state`.
+    /// MQTT 3.1.1 knows only that: in mosquitto it is `max_inflight_messages`, 20 by default, which slows down a run with `--state`. With MQTT 5, mosquitto goes by
+    /// `receive_maximum` alone.
     #[serde(default = "receive_maximum")]
     pub receive_maximum: u16,
     /// The largest message in bytes, with its topic. MQTT 5 does not send larger ones; with 3.1.1 a larger one ends the run.
