@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::chance::{Chance, kills};
@@ -16,8 +17,8 @@ use crate::{Ended, Job, Run};
 pub use inputs::{FileInput, HttpInput, JetStreamInput, KafkaInput, MqttInput};
 pub use outputs::{FileOutput, KafkaOutput, PostgresOutput};
 
-/// Without a record that arrives for so long, none will.
-const LIMIT: Duration = Duration::from_secs(90);
+/// Without a record that arrives for so long, none will: a circuit breaker is open for five minutes at most.
+const LIMIT: Duration = Duration::from_secs(330);
 
 /// Where records come from. Times and sensors follow from their numbers.
 pub trait Input: Send + Sync {
@@ -118,6 +119,10 @@ impl Pair<'_> {
             for _ in 0..kills {
                 std::thread::sleep(chance.pause(50, 1200));
                 service.kill();
+            }
+            while !restarts.iter().all(ScopedJoinHandle::is_finished) {
+                service.supervise();
+                std::thread::sleep(Duration::from_millis(100));
             }
             restarts.into_iter().for_each(|thread| thread.join().expect("the server restarts"));
             drop(end);
