@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tidemill_acceptance::{Job, Mosquitto};
+use tidemill_acceptance::{Job, Mosquitto, Run};
 
 /// A longer wait will not succeed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -77,6 +77,14 @@ pub(crate) fn publish_bytes(mosquitto: &Mosquitto, topic: &str, payload: &[u8]) 
     let mut child = command.stdin(Stdio::piped()).spawn().expect("it runs");
     child.stdin.take().expect("a pipe").write_all(payload).expect("written");
     assert!(child.wait().expect("an end").success());
+}
+
+/// Stops a run in an orderly way. One that was still connecting says so, and has read nothing.
+pub(crate) fn stop(run: Run) {
+    // Before that, a signal kills it.
+    run.wait_for("at least once");
+    let ended = run.stop();
+    assert!(ended.status.success() || ended.said.contains("stopped while connecting"), "{}", ended.said);
 }
 
 /// A pipeline from the numbers in `plant/…` to files of about `size`.

@@ -7,7 +7,7 @@ use tidemill_acceptance::chance::{Chance, kills};
 use tidemill_acceptance::proxy::{Fault, Proxy};
 use tidemill_acceptance::{Job, Mosquitto};
 
-use crate::broker::{LIMIT, client, echo, keep, numbers, publish, publish_lines, to_files};
+use crate::broker::{LIMIT, client, echo, keep, numbers, publish, publish_lines, stop, to_files};
 
 #[test]
 fn kills_of_the_run_and_of_the_broker_lose_nothing() {
@@ -21,7 +21,7 @@ fn kills_of_the_run_and_of_the_broker_lose_nothing() {
     let numbers = || numbers(&job);
     let (mut run, mut killed) = (job.start(), 0);
     let begun = Instant::now();
-    while numbers().len() < MESSAGES {
+    while killed < kills || numbers().len() < MESSAGES {
         assert!(begun.elapsed() < LIMIT * 3, "{} of {MESSAGES}", numbers().len());
         std::thread::sleep(chance.pause(0, 400));
         if killed < kills {
@@ -38,7 +38,7 @@ fn kills_of_the_run_and_of_the_broker_lose_nothing() {
             run = job.start();
         }
     }
-    run.stop().success();
+    stop(run);
     let repeats: u64 = numbers().values().map(|count| count - 1).sum();
     println!("{killed} kills, {repeats} repeats");
     assert!(numbers().into_keys().eq(0..MESSAGES), "each number at least once");

@@ -29,7 +29,7 @@ const READ_BYTES: usize = 16 << 20;
 const REQUESTS: usize = 256;
 
 /// How long a client may take to send what is left when it disconnects.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A topic that nobody subscribes to. Unsubscribing from it changes nothing, and is the only request of a receiver that every broker answers.
 const UNUSED: &str = "tidemill/unused";

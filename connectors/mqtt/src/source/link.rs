@@ -2,7 +2,7 @@
 //!
 //! It begins with [`Link::start`] and ends when the connection has failed for good, or the [`Link`] is closed or dropped. That sends what is still to be
 //! acknowledged first, and waits until the broker has taken it: a broker that is still sending when the connection ends may drop acknowledgements that it has
-//! not read. This takes [`FAREWELL`] at most, and disconnecting as long again.
+//! not read. This takes [`FAREWELL`] at most; a broker that answers is then told of the end.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl Worker {
         tokio::select! {
             lost = &mut receive => return lost,
             () = obey(&sender, commands, connection, &pending) => {}
-            () = overdue(closing) => {}
+            () = overdue(closing) => return Ok(()),
         }
         // The client is asked to disconnect, and ends with an error when it has.
         let disconnected = async { tokio::join!(sender.disconnect(), receive) };

@@ -12,15 +12,15 @@ use crate::client::{Client, Event, READ_BATCH, Sender};
 /// Bytes that are gathered before they are passed on, if more is there already.
 const GATHERED: usize = 64 << 10;
 
-/// Messages that may be unacknowledged when more are read, so that no two of them have the same packet identifier: there are 65,535. Brokers are to wait themselves, but mosquitto
-/// before 2.0.13 sends on with every acknowledgement.
+/// So many unacknowledged messages are enough: no two may have the same packet identifier, and there are 65,535. Brokers are to wait themselves, but mosquitto before
+/// 2.0.13 sends on with every acknowledgement.
 const UNACKNOWLEDGED: u64 = 65_535 - READ_BATCH as u64;
 
 /// Acknowledgements on their way to the broker.
 #[derive(Default)]
 pub(super) struct Pending {
-    /// The client has them, and has not written them yet.
-    count: Cell<u64>,
+    /// The client has so many, and has not written them yet: fewer than none for a moment, if one is written before it is counted.
+    count: Cell<i64>,
     added: Notify,
     settled: Notify,
 }
@@ -32,13 +32,19 @@ impl Pending {
         self.added.notify_one();
     }
 
+    /// The client has written one.
+    fn remove(&self) {
+        self.count.set(self.count.get() - 1);
+    }
+
     /// Waits until the broker has taken all of them.
     pub(super) async fn settled(&self) {
         self.settled.notified().await;
     }
 
+    /// Waits until the client has one that it has not written.
     async fn some(&self) {
-        while self.count.get() == 0 {
+        while self.count.get() <= 0 {
             self.added.notified().await;
         }
     }
@@ -74,7 +80,7 @@ impl<S: Sender> Receiving<'_, S> {
                     gathered.push(Arrived { message, at, connection: self.connection });
                 }
                 Ok(Event::Acknowledged) => {
-                    self.pending.count.set(self.pending.count.get().saturating_sub(1));
+                    self.pending.remove();
                     unacknowledged = unacknowledged.saturating_sub(1);
                 }
                 Ok(event) => self.handle(event).await?,

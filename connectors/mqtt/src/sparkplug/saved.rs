@@ -86,7 +86,7 @@ impl<'a> SavedNode<'a> {
         let devices = devices.map(|(name, device)| SavedDevice {
             name,
             born: device.born,
-            metrics: device.metrics.iter().map(SavedMetric::of).collect(),
+            metrics: device.metrics.iter().map(|(name, known)| SavedMetric::of(name, known)).collect(),
         });
         Self { name, seq: node.seq, bd_seq: node.bd_seq, devices: devices.collect() }
     }
@@ -109,7 +109,7 @@ impl<'a> SavedNode<'a> {
 }
 
 impl<'a> SavedMetric<'a> {
-    fn of((name, known): (&'a Box<str>, &'a std::sync::Arc<Known>)) -> Self {
+    fn of(name: &'a str, known: &Known) -> Self {
         Self { name, datatype: known.datatype, alias: known.alias }
     }
 }
