@@ -44,7 +44,7 @@
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
 //! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
-//! - `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
+//! - `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `opcua`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
 //!   `type`. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
@@ -213,6 +213,8 @@ use tidemill_modbus as _;
 use tidemill_mqtt as _;
 #[cfg(feature = "nats")]
 use tidemill_nats as _;
+#[cfg(feature = "opcua")]
+use tidemill_opcua as _;
 #[cfg(feature = "postgres")]
 use tidemill_postgres as _;
 #[cfg(feature = "sqlite")]

@@ -38,6 +38,7 @@ pub(crate) fn servers() -> Outcome {
     }
     kafka()?;
     modbus()?;
+    opcua()?;
     telegraf()
 }
 
@@ -63,6 +64,11 @@ fn kafka() -> Outcome {
 /// Modbus devices, of a package of Python.
 fn modbus() -> Outcome {
     tools::python_with("modbus", &root().join("connectors/acceptance/servers/modbus.txt")).map(drop)
+}
+
+/// The OPC UA server, of a package of Python.
+fn opcua() -> Outcome {
+    tools::python_with("opcua", &root().join("connectors/acceptance/servers/opcua.txt")).map(drop)
 }
 
 /// Telegraf, built from source: Debian has no package.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tidemill_acceptance::{HttpSink, Job, Kafka, Mosquitto, Port, Postgres, Telegraf};
+use tidemill_acceptance::server::Written;
+use tidemill_acceptance::{HttpSink, Influx, Job, Kafka, Mosquitto, OpcUa, Port, Postgres, Telegraf};
 
 /// A longer wait will not succeed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -89,5 +90,26 @@ fn from_telegraf_to_kafka() {
     };
     let found = until(read, |text| ["\"a\"", "\"b\""].iter().all(|host| text.contains(host)));
     assert!(found.contains("\"usage_user_mean\":1.5") && found.contains("\"usage_system_max\":1"), "{found}");
+    run.stop().success();
+}
+
+#[test]
+fn from_opcua_to_influxdb() {
+    let (server, influx) = (OpcUa::start(), Influx::start());
+    let job = example("opcua-to-influxdb.toml");
+    let run = job.start_in(&[("OPCUA_URL", &*server.url()), ("INFLUX_URL", &*influx.url())], &[]);
+    let count = || influx.count("temperatures", "value");
+    // The server sends what there is first.
+    until(count, |&count| count == 2);
+    let values = [(21.5, "Good"), (999.0, "Good"), (22.5, "BadSensorFailure"), (23.5, "Good")];
+    server.write((0_i64..).zip(values).map(|(at, (value, status))| Written {
+        node: "Line2.Temperature",
+        value: value.into(),
+        status,
+        micros: 1_767_225_600_000_000 + at,
+    }));
+    until(count, |&count| count == 4);
+    let answer = influx.query("SELECT max(value) FROM temperatures GROUP BY line");
+    assert!(answer.contains("23.5") && answer.contains("Line1") && !answer.contains("999"), "{answer}");
     run.stop().success();
 }

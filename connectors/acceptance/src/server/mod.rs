@@ -5,6 +5,7 @@ mod kafka;
 mod modbus;
 mod mosquitto;
 mod nats;
+mod opcua;
 mod postgres;
 mod telegraf;
 
@@ -25,6 +26,7 @@ pub use kafka::{Kafka, KafkaOptions};
 pub use modbus::Modbus;
 pub use mosquitto::{Mosquitto, MosquittoOptions};
 pub use nats::{Nats, NatsClient, NatsOptions};
+pub use opcua::{OpcUa, OpcUaOptions, Written};
 pub use postgres::{Postgres, PostgresOptions};
 pub use telegraf::Telegraf;
 

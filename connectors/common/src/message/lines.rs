@@ -101,6 +101,7 @@ impl Lines {
             Payload::Senml => self.push_senml(payload, received),
             Payload::Sparkplug => self.reject("a payload of Sparkplug is not text", payload),
             Payload::Prometheus => self.reject("a payload of Prometheus is not text", payload),
+            Payload::Readings => self.reject("a reading is not text", payload),
         }
     }
 

@@ -39,6 +39,9 @@ pub enum Payload {
     Avro,
     /// Remote write of Prometheus.
     Prometheus,
+    /// Readings of a protocol that has no other payload: see [`Messages::readings`].
+    #[serde(skip)]
+    Readings,
 }
 
 impl Payload {
@@ -54,6 +57,7 @@ impl Payload {
             Self::Sparkplug => "sparkplug",
             Self::Avro => "avro",
             Self::Prometheus => "prometheus",
+            Self::Readings => "readings",
         }
     }
 
@@ -62,7 +66,9 @@ impl Payload {
         match self {
             Self::Json | Self::Jsonl | Self::Avro => Line::Json,
             Self::Influx => Line::Influx,
-            Self::Number | Self::Csv | Self::Senml | Self::Sparkplug | Self::Prometheus => Line::Csv,
+            Self::Number | Self::Csv | Self::Senml | Self::Sparkplug | Self::Prometheus | Self::Readings => {
+                Line::Csv
+            }
         }
     }
 }
@@ -208,6 +214,13 @@ impl Messages {
         }
     }
 
+    /// Readings of a protocol that has no other payload, with these columns and these fields of the envelope.
+    #[must_use]
+    pub fn readings(columns: ColumnOptions, fields: Vec<String>) -> Self {
+        let messages = Self::new(Payload::Readings, columns);
+        Self { options: MessageOptions { fields, ..messages.options }, ..messages }
+    }
+
     /// What a message contains.
     #[must_use]
     pub fn payload(&self) -> Payload {
@@ -301,7 +314,8 @@ impl Messages {
     }
 
     fn has_readings(&self) -> bool {
-        matches!(self.options.payload, Payload::Senml | Payload::Sparkplug | Payload::Prometheus)
+        use Payload::{Prometheus, Readings, Senml, Sparkplug};
+        matches!(self.options.payload, Senml | Sparkplug | Prometheus | Readings)
     }
 
     fn format(&self, envelope: &Envelope, fields: &[String], origins: bool) -> Result<Arc<dyn Format>> {
@@ -329,9 +343,7 @@ impl Messages {
     fn own_names(&self) -> Result<Vec<String>> {
         match self.options.payload {
             Payload::Number => Ok(vec![self.number()?.to_owned()]),
-            Payload::Senml | Payload::Sparkplug | Payload::Prometheus => {
-                Ok(READING.map(str::to_owned).to_vec())
-            }
+            _ if self.has_readings() => Ok(READING.map(str::to_owned).to_vec()),
             _ => self.csv.names.clone().ok_or_else(|| {
                 Error::config("payload = \"csv\" needs `names`, the columns of a message in order")
                     .with_help("such as names = [\"time\", \"temp\"]")
@@ -374,7 +386,7 @@ impl Messages {
         }
         match self.options.payload {
             Payload::Number => columns.measurements = Some(vec![self.number()?.to_owned()]),
-            Payload::Senml | Payload::Sparkplug | Payload::Prometheus => {
+            _ if self.has_readings() => {
                 columns.measurements.get_or_insert_with(|| vec![VALUE.to_owned()]);
             }
             _ => {}

@@ -1,0 +1,28 @@
+//! OPC UA for **tidemill**: the source `opcua`, which subscribes to nodes of a server, or reads their history.
+//!
+//! | module | |
+//! |---|---|
+//! | `options` | how a server is reached |
+//! | `failure` | what went wrong, in words |
+//! | `security` | certificates, and the endpoint of a server that is used |
+//! | `session` | a session with a server |
+//! | `pattern` | browse paths with wildcards |
+//! | `browse` | the nodes that they match |
+//! | `nodes` | what is known of a node before its first value: unit, range |
+//! | `value` | values with their status and time |
+//! | `probe` | a look at the server before a run |
+//! | `source` | [`OpcUa`]: values become records |
+
+mod browse;
+mod failure;
+mod nodes;
+mod options;
+mod pattern;
+mod probe;
+mod security;
+mod session;
+mod source;
+mod value;
+
+pub use options::{Connection, Security};
+pub use source::{Bad, History, Monitoring, OpcUa};

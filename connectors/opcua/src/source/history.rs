@@ -1,0 +1,335 @@
+//! Values that the server has kept: node by node, in the order of time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opcua::client::HistoryReadAction;
+use opcua::types::{
+    ByteString, DataValue, HistoryData, HistoryReadResult, HistoryReadValueId, ReadRawModifiedDetails,
+    SubStatusCode, TimestampsToReturn,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidemill_connect::blocking::Blocking;
+use tidemill_connect::message::{Lines, Received, Subscription};
+use tidemill_engine::error::{Error, Result};
+use tidemill_engine::resilience::Backoff;
+use tidemill_engine::source::OpenOptions;
+use tidemill_engine::time::{TimeParser, Timestamp};
+
+use super::position::Position;
+use super::readings::Readings;
+use crate::failure::{failed, of_status};
+use crate::nodes::{Node, Target, find};
+use crate::options::Connection;
+use crate::session::Connected;
+use crate::value::{tick_after, tick_before, time};
+
+/// Attempts in a row that may fail.
+const ATTEMPTS: u32 = 8;
+
+/// Which part of the history is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// The first time, such as "2026-01-01" or "2026-01-01T06:00:00Z".
+    pub from: String,
+    /// The time before which it ends; when the run begins if not given.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// How many values are asked for at once.
+    #[serde(default = "page")]
+    pub page: u32,
+}
+
+fn page() -> u32 {
+    1000
+}
+
+impl History {
+    /// Everything from `from` on.
+    pub fn new(from: impl Into<String>) -> Self {
+        Self { from: from.into(), to: None, page: page() }
+    }
+
+    /// The times from which on and before which values are read; `now` ends what has no end.
+    fn period(&self, now: Timestamp) -> Result<(Timestamp, Timestamp)> {
+        let parser = TimeParser::utc();
+        let moment =
+            |text: &str| parser.moment(text).map_err(|why| Error::config(format!("`history`: {why}")));
+        let from = moment(&self.from)?;
+        let to = self.to.as_deref().map_or(Ok(now), moment)?;
+        if self.page == 0 {
+            return Err(Error::config("`history`: `page` must be at least 1"));
+        }
+        match from < to {
+            true => Ok((from, to)),
+            false => Err(Error::config(format!("`history` ends at {to}, before it begins at {from}"))),
+        }
+    }
+}
+
+/// Reads the history.
+pub(super) struct Historian {
+    connection: Connection,
+    targets: Vec<Target>,
+    from: Timestamp,
+    to: Timestamp,
+    /// Values of a page.
+    most: u32,
+    readings: Readings,
+    stop: Arc<AtomicBool>,
+    position: Position,
+    /// Values that have come and were not read yet.
+    page: VecDeque<DataValue>,
+    /// How many of them, of the time of the position, were read before.
+    repeated: u64,
+    next: Next,
+    /// The position from which the last page was asked for, unless the server remembered where it was.
+    asked: Option<Position>,
+    open: Option<Open>,
+    /// Whether the server has answered at all.
+    has_begun: bool,
+    failures: u32,
+    backoff: Backoff,
+    blocking: Blocking,
+}
+
+/// What follows the page.
+#[derive(Clone, Debug, PartialEq)]
+enum Next {
+    /// What is behind the position.
+    Position,
+    /// What is behind this point, which the server remembers.
+    Point(ByteString),
+    /// The next node.
+    Node,
+}
+
+/// A session, and the nodes that were found.
+struct Open {
+    connected: Connected,
+    nodes: Vec<Node>,
+}
+
+impl Historian {
+    pub(super) fn new(
+        connection: Connection,
+        targets: Vec<Target>,
+        history: &History,
+        readings: Readings,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        let (from, to) = history.period(options.clock.read())?;
+        Ok(Self {
+            connection,
+            targets,
+            from,
+            to,
+            most: history.page,
+            readings,
+            stop: Arc::clone(&options.stop),
+            position: Position::start(from),
+            page: VecDeque::new(),
+            repeated: 0,
+            next: Next::Position,
+            asked: None,
+            open: None,
+            has_begun: false,
+            failures: 0,
+            backoff: Backoff::default(),
+            blocking: Blocking::new(Arc::clone(&options.stop))?,
+        })
+    }
+
+    /// Writes the values that have come, as far as there is room.
+    fn write(&mut self, lines: &mut Lines) {
+        let Some(Open { nodes, .. }) = &self.open else { return };
+        let Some(node) = nodes.get(self.position.node) else { return };
+        while !lines.is_full() {
+            let Some(value) = self.page.pop_front() else { return };
+            let Some(at) = time(&value) else {
+                lines.reject(
+                    format!("{}: a value of the history has no time", node.path),
+                    node.written.as_bytes(),
+                );
+                continue;
+            };
+            // Servers send what surrounds the period too.
+            if at < self.position.time() || at >= self.to {
+                continue;
+            }
+            if at == self.position.time() && self.repeated > 0 {
+                self.repeated -= 1;
+                continue;
+            }
+            self.position.pass(at);
+            self.readings.push(node, &value, at, lines);
+        }
+    }
+
+    /// Gets the next page, in another session if this one is lost; `false` if there is none.
+    fn turn(&mut self) -> Result<bool> {
+        match self.try_to_turn() {
+            Ok(is_there) => {
+                (self.has_begun, self.failures) = (true, 0);
+                self.backoff.reset();
+                Ok(is_there)
+            }
+            // The run stops, and reads on from the position when it resumes.
+            Err(_) if self.is_stopped() => Ok(true),
+            Err(error) => {
+                (self.open, self.next, self.asked) = (None, Next::Position, None);
+                self.failures += 1;
+                if !self.has_begun || !error.is_transient() || self.failures >= ATTEMPTS {
+                    return Err(error);
+                }
+                let delay = self.backoff.delay(None);
+                let _stopped = self.blocking.wait(async {
+                    tokio::time::sleep(delay).await;
+                    Ok(())
+                });
+                Ok(true)
+            }
+        }
+    }
+
+    fn try_to_turn(&mut self) -> Result<bool> {
+        if self.open.is_none() {
+            let open = self.blocking.wait(Open::new(&self.connection, &self.targets))?;
+            self.position.check(&open.nodes)?;
+            self.open = Some(open);
+        }
+        let Some(open) = &mut self.open else { return Ok(false) };
+        let Some(node) = open.nodes.get(self.position.node) else { return Ok(false) };
+        let point = match std::mem::replace(&mut self.next, Next::Position) {
+            Next::Point(point) => point,
+            _ if self.asked == Some(self.position) => {
+                return Err(stuck(&self.connection.url, node, self.most));
+            }
+            _ => {
+                (self.repeated, self.asked) = (self.position.seen, Some(self.position));
+                ByteString::null()
+            }
+        };
+        let details = ReadRawModifiedDetails {
+            is_read_modified: false,
+            start_time: tick_before(self.position.time()),
+            end_time: tick_after(self.to),
+            num_values_per_node: self.most,
+            return_bounds: false,
+        };
+        let asked = page_of(&mut open.connected, &self.connection.url, node, details, point);
+        let (values, next) = self.blocking.wait(asked)?;
+        (self.page, self.next) = (values.into(), next);
+        Ok(true)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            let _closed_or_late = self.blocking.wait(async {
+                open.connected.close().await;
+                Ok(())
+            });
+        }
+    }
+}
+
+impl Open {
+    async fn new(connection: &Connection, targets: &[Target]) -> Result<Self> {
+        let mut connected = Connected::new(connection).await?;
+        let session = Arc::clone(&connected.session);
+        let nodes = connected.during(find(&session, &connection.url, targets)).await?;
+        Ok(Self { connected, nodes })
+    }
+}
+
+/// A page of the history of a node, and what follows it.
+async fn page_of(
+    connected: &mut Connected,
+    url: &str,
+    node: &Node,
+    details: ReadRawModifiedDetails,
+    continuation_point: ByteString,
+) -> Result<(Vec<DataValue>, Next)> {
+    let (doing, most) = (format!("cannot read the history of {}", node.path), details.num_values_per_node);
+    let session = Arc::clone(&connected.session);
+    let wanted =
+        HistoryReadValueId { node_id: node.id.clone(), continuation_point, ..HistoryReadValueId::default() };
+    let answer = connected.during(async {
+        let action = HistoryReadAction::ReadRawModifiedDetails(details);
+        let read = session.history_read(action, TimestampsToReturn::Source, false, &[wanted]).await;
+        read.map_err(|error| failed(url, &doing, &error))
+    });
+    let result = answer.await?.into_iter().next().unwrap_or_default();
+    let HistoryReadResult { status_code: status, continuation_point, history_data } = result;
+    if status.is_bad() && status.sub_code() as u32 != SubStatusCode::BadNoData as u32 {
+        return Err(of_status(url, &doing, status));
+    }
+    let values =
+        history_data.into_inner_as::<HistoryData>().and_then(|data| data.data_values).unwrap_or_default();
+    let next = match continuation_point.is_null_or_empty() {
+        false => Next::Point(continuation_point),
+        // Some servers do not remember where they were.
+        true if values.len() >= most as usize => Next::Position,
+        true => Next::Node,
+    };
+    Ok((values, next))
+}
+
+/// A page has nothing but what was read before, and the server does not say where it goes on.
+fn stuck(url: &str, node: &Node, most: u32) -> Error {
+    Error::unavailable(format!(
+        "{url}: a page of {most} values has nothing new of the history of {}, and the server does not say where it goes on",
+        node.path
+    ))
+    .with_help("raise `page` in `history` above the number of values of the same time")
+}
+
+impl Subscription for Historian {
+    fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, lines: &mut Lines, _wait: Duration) -> Result<Received> {
+        loop {
+            self.write(lines);
+            if lines.is_full() || self.is_stopped() {
+                return Ok(Received::More);
+            }
+            if self.next == Next::Node {
+                self.position.next_node(self.from);
+                self.next = Next::Position;
+            }
+            if !self.turn()? {
+                self.close();
+                return Ok(Received::End);
+            }
+        }
+    }
+
+    fn position(&self) -> Result<Option<Vec<u8>>> {
+        self.position.to_bytes().map(Some)
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<()> {
+        self.position = Position::of_bytes(position)?;
+        Ok(())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.readings.remarks()
+    }
+}
+
+impl Drop for Historian {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
