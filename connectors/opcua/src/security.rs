@@ -179,7 +179,7 @@ fn make(connection: &Connection, own: &FilePath, key: &FilePath) -> Result<()> {
         organizational_unit: String::new(),
         country: String::new(),
         state: String::new(),
-        alt_host_names: X509::alt_host_names(&connection.application_uri, None, false, true, false),
+        alt_host_names: X509Data::alt_host_names(&connection.application_uri, None, false, true, false),
         certificate_duration_days: VALID,
     };
     // Where both are complete, they are written, the key first: a certificate without a key is of no use.

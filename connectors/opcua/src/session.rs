@@ -23,6 +23,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// For how long the server keeps a session that is not heard of: a pipeline may stand still so long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// The largest message in bytes that is accepted.
+const LARGEST: usize = 64 << 20;
+
 type Events = Pin<Box<dyn Stream<Item = std::result::Result<SessionPollResult, StatusCode>> + Send>>;
 
 /// A session that was made. It lives only while one of its methods is waited for.
@@ -69,6 +72,11 @@ fn client(connection: &Connection) -> Result<(Client, TempDir)> {
         // A lost session is made anew, by whoever waits for it.
         .session_retry_limit(0)
         .recreate_subscriptions(false)
+        .max_message_size(LARGEST)
+        .max_chunk_count(LARGEST / 8192)
+        .max_array_length(LARGEST / 16)
+        .max_string_length(LARGEST / 16)
+        .max_byte_string_length(LARGEST / 16)
         .session_timeout(PATIENCE.as_millis() as u32)
         .min_publish_interval(Duration::from_millis(10))
         // The answer to such a request comes with the next value.
