@@ -76,8 +76,8 @@ pub(crate) async fn matched(session: &Session, url: &str, pattern: &Pattern) -> 
 }
 
 fn step_of(child: &ReferenceDescription) -> Step {
-    let is_property = child.reference_type_id == NodeId::from(ReferenceTypeId::HasProperty);
-    let is_server = child.node_id.node_id == NodeId::from(ObjectId::Server);
+    let is_property = child.reference_type_id == ReferenceTypeId::HasProperty;
+    let is_server = child.node_id.node_id == ObjectId::Server;
     Step {
         namespace: child.browse_name.namespace_index,
         name: child.browse_name.name.as_ref().to_owned(),

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `options` | how a server is reached |
 //! | `failure` | what went wrong, in words |
-//! | `security` | certificates, and the endpoint of a server that is used |
+//! | `certificates` | files with certificates and keys |
+//! | `security` | the endpoint of a server that is used, its certificate, and the login |
 //! | `session` | a session with a server |
 //! | `pattern` | browse paths with wildcards |
 //! | `browse` | the nodes that they match |
@@ -14,6 +15,7 @@
 //! | `source` | [`OpcUa`]: values become records |
 
 mod browse;
+mod certificates;
 mod failure;
 mod nodes;
 mod options;

@@ -1,20 +1,14 @@
-//! Certificates, and the endpoint of a server that is used.
+//! The endpoint of a server that is used, its certificate, and the login.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 use std::str::FromStr;
 
 use opcua::client::IdentityToken;
-use opcua::crypto::{CertificateStore, PrivateKey, SecurityPolicy, X509, X509Data};
+use opcua::crypto::{SecurityPolicy, X509};
 use opcua::types::{DateTime, EndpointDescription, MessageSecurityMode, UserTokenType};
 use tidemill_engine::error::{Error, Result};
-use tidemill_engine::files::FilePath;
 
+use crate::certificates::{certificate, private_key};
 use crate::options::{Connection, Security};
-
-/// Days for which a certificate that is made here is valid.
-const VALID: u32 = 3650;
 
 impl Security {
     fn mode(self) -> MessageSecurityMode {
@@ -151,93 +145,16 @@ pub(crate) fn identity(connection: &Connection) -> Result<IdentityToken> {
     }
 }
 
-/// Makes the certificate and the key of this client, if they do not exist.
-///
-/// # Errors
-/// If one of them exists, or they cannot be read or written.
-pub(crate) fn prepare(connection: &Connection) -> Result<()> {
-    let (Some(own), Some(key)) = (&connection.certificate, &connection.key) else { return Ok(()) };
-    match (own.place().exists(), key.place().exists()) {
-        (false, false) => make(connection, own, key),
-        _ => {
-            certificate("certificate", own)?;
-            private_key("key", key).map(drop)
-        }
-    }
-}
-
-fn make(connection: &Connection, own: &FilePath, key: &FilePath) -> Result<()> {
-    if own.place().extension().is_none_or(|extension| extension != "der") {
-        return Err(Error::config(format!(
-            "`certificate` {own} does not exist, and cannot be made: it does not end in .der"
-        )));
-    }
-    let data = X509Data {
-        key_size: 2048,
-        common_name: "tidemill".into(),
-        organization: "tidemill".into(),
-        organizational_unit: String::new(),
-        country: String::new(),
-        state: String::new(),
-        alt_host_names: X509Data::alt_host_names(&connection.application_uri, None, false, true, false),
-        certificate_duration_days: VALID,
-    };
-    // Where both are complete, they are written, the key first: a certificate without a key is of no use.
-    let folder =
-        tempfile::tempdir().map_err(|error| Error::io("make a folder in", "the temporary folder", &error))?;
-    let [certificate, pem] = ["own.der", "own.pem"].map(|name| folder.path().join(name));
-    CertificateStore::create_certificate_and_key(&data, false, &certificate, &pem)
-        .map_err(|why| Error::internal(format!("no certificate can be made: {why}")))?;
-    for (made, path, is_private) in [(pem, key, true), (certificate, own, false)] {
-        let bytes = fs::read(&made).map_err(|error| Error::io("read", made.display(), &error))?;
-        write(path.place(), &bytes, is_private).map_err(|error| Error::io("write", path, &error))?;
-    }
-    Ok(())
-}
-
-/// Writes a new file, which only its owner can read if it `is_private`.
-fn write(path: &Path, bytes: &[u8], is_private: bool) -> std::io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(if is_private { 0o600 } else { 0o644 });
-    }
-    #[cfg(not(unix))]
-    let _everybody_of_the_folder = is_private;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn certificate(option: &str, path: &FilePath) -> Result<X509> {
-    fs::metadata(path.place())
-        .map_err(|error| path.cannot_read(&error).with_context(format!("`{option}`")))?;
-    CertificateStore::read_cert(path.place()).map_err(|why| {
-        Error::config(format!("`{option}` {path}: {why}")).with_help(
-            "it must be a certificate: a file that ends in .der, or in .pem with -----BEGIN CERTIFICATE-----",
-        )
-    })
-}
-
-fn private_key(option: &str, path: &FilePath) -> Result<PrivateKey> {
-    fs::metadata(path.place())
-        .map_err(|error| path.cannot_read(&error).with_context(format!("`{option}`")))?;
-    CertificateStore::read_pkey(path.place()).map_err(|_| {
-        Error::config(format!("`{option}` {path}: it is no private key of RSA"))
-            .with_help("it must be a PEM file with -----BEGIN PRIVATE KEY-----")
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use opcua::types::{ApplicationDescription, UserTokenPolicy};
+    use tidemill_engine::files::FilePath;
 
     use super::*;
+    use crate::certificates::prepare;
 
     fn protected(folder: &Path) -> Connection {
         let at = |name: &str| Some(FilePath::from(folder.join(name).display().to_string()));

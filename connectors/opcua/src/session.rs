@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::failure::{failed, of_status};
 use crate::options::{Connection, Security};
-use crate::security;
+use crate::{certificates, security};
 
 /// How long a session may take to be closed.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -83,7 +83,7 @@ fn client(connection: &Connection) -> Result<(Client, TempDir)> {
         .publish_timeout(Duration::from_hours(1))
         .request_timeout(connection.timeout()?);
     if connection.security != Security::None {
-        security::prepare(connection)?;
+        certificates::prepare(connection)?;
         let at = |path: &FilePath| {
             std::path::absolute(path.place()).map_err(|error| Error::io("find", path, &error))
         };

@@ -2,13 +2,18 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `link` | the thread of a session that values are subscribed by |
+//! | `link` | the thread of the sessions, one after another |
+//! | `monitor` | the subscription of a session |
 //! | `subscription` | values as they come |
 //! | `history` | values that the server has kept |
+//! | `page` | a page of them |
+//! | `position` | where a run is among them |
 //! | `readings` | values as readings |
 
 mod history;
 mod link;
+mod monitor;
+mod page;
 mod position;
 mod readings;
 mod subscription;
@@ -27,7 +32,7 @@ use tidemill_engine::probe::Probe;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
 
 use self::history::Historian;
-use self::link::{Parameters, Wanted};
+use self::monitor::{Parameters, Wanted};
 use self::readings::{Readings, envelope};
 use self::subscription::Receiver;
 use crate::nodes::Target;

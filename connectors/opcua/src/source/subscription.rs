@@ -8,7 +8,8 @@ use tidemill_connect::inbox::Inbox;
 use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::error::{Error, ErrorKind, Result};
 
-use super::link::{Arrived, Link, Wanted};
+use super::link::Link;
+use super::monitor::{Arrived, Wanted};
 use super::readings::Readings;
 
 /// How often a wait for the server looks whether the run is to stop.
