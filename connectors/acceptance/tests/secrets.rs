@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(3);
 
 /// Sources and sinks, a line for each way to log in; `ADDRESS` is a server, and `SECRET` refers to the planted one, `SECRET_URL` to an
 /// address that has it as its path.
-const PARTS: [&str; 41] = [
+const PARTS: [&str; 42] = [
     "source http listen = '127.0.0.1:0', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source kafka brokers = 'ADDRESS', topic = 't', group = 'g', payload = 'json', measurements = ['m'], sensor = 's', sasl = { mechanism = 'plain', user = 'u', password = SECRET }",
     "source kafka brokers = 'ADDRESS', topic = 't', group = 'g', payload = 'avro', measurements = ['m'], sensor = 's', registry = { url = 'http://ADDRESS', user = 'u', password = SECRET }",
@@ -28,6 +28,7 @@ const PARTS: [&str; 41] = [
     "source nats url = 'nats://ADDRESS', subject = 't', payload = 'number', user = 'u', password = SECRET",
     "source nats url = 'nats://ADDRESS', subject = 't', payload = 'number', token = SECRET",
     "source nats url = 'nats://ADDRESS', subject = 't', payload = 'number', nkey = SECRET",
+    "source opcua url = 'opc.tcp://ADDRESS', nodes = ['i=2258'], user = 'u', password = SECRET",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
