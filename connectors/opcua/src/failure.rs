@@ -1,11 +1,19 @@
 //! What went wrong, in words, and whether it may pass.
 
+use std::error::Error as _;
+
 use opcua::types::{StatusCode, SubStatusCode};
 use tidemill_engine::error::Error;
 
 /// Why something that was asked of the server at `url` has failed; `doing` says what, as in "cannot connect".
 pub(crate) fn failed(url: &str, doing: &str, error: &opcua::types::Error) -> Error {
-    of_status(url, doing, error.status())
+    match (error.status().sub_code(), error.source()) {
+        // It says what the system says.
+        (SubStatusCode::BadCommunicationError, Some(why)) => {
+            of_status(url, &format!("{doing}: {why}"), error.status())
+        }
+        _ => of_status(url, doing, error.status()),
+    }
 }
 
 /// As [`failed`], by a status code.
@@ -79,6 +87,9 @@ mod tests {
         let login = of(StatusCode::BadUserAccessDenied);
         assert!(!login.is_transient() && login.to_string().contains("`password`"), "{login}");
         assert!(login.to_string().contains("BadUserAccessDenied"), "{login}");
+        let refused = opcua::types::Error::new(StatusCode::BadCommunicationError, "connection refused");
+        let error = failed("opc.tcp://plant", "cannot connect", &refused);
+        assert!(error.is_transient() && error.to_string().contains("connection refused"), "{error}");
         assert!(of(StatusCode::BadTimeout).is_transient());
         assert!(of(StatusCode::BadServerHalted).is_transient());
     }
