@@ -13,7 +13,7 @@ use tidemill_core::error::{Error, Result, visible};
 use tidemill_core::time::Timestamp;
 use tidemill_engine::atomic::{Phase, SavedPart};
 use tidemill_engine::checkpoint::{self, Ending, Listed, Manifest, PartSpec, StageState, none_intact};
-use tidemill_engine::files::Disk;
+use tidemill_engine::files::{Disk, everywhere};
 use tidemill_engine::registry;
 use tidemill_engine::sink::SinkSpec;
 use tidemill_engine::source;
@@ -48,8 +48,9 @@ fn verify(args: &VerifyStateArgs) -> Outcome {
     let mut text = list(&all);
     let newest = newest(&all);
     let mut wrong: Option<Error> = None;
+    let files = everywhere(Some(&args.folder));
     for output in newest.into_iter().flat_map(|(_, manifest)| manifest.outputs.iter().flatten()) {
-        let checked = output.check(&Disk);
+        let checked = output.check(&*files);
         let shown = match &checked {
             Ok(Phase::Unpublished) => "as at the checkpoint, unfinished".to_owned(),
             Ok(Phase::Published) => "as at the checkpoint, published".to_owned(),

@@ -17,6 +17,14 @@ pub struct Base(PathBuf);
 /// Standard input or output instead of a path.
 const STREAM: &str = "-";
 
+/// The scheme of an address such as `s3://bucket/key`; `None` for a path of this machine.
+pub fn scheme(path: &Path) -> Option<&str> {
+    let (scheme, _) = path.to_str()?.split_once("://")?;
+    let is_in_schemes = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    (is_scheme && scheme.bytes().all(is_in_schemes)).then_some(scheme)
+}
+
 impl Base {
     /// The base `folder`; a relative one is resolved against the current folder.
     pub fn new(folder: impl AsRef<Path>) -> Self {
@@ -28,10 +36,11 @@ impl Base {
         &self.0
     }
 
-    /// Resolves the path `written`. A stream (`-`) is returned unchanged.
+    /// Resolves the path `written`. A stream (`-`) and an address such as `s3://bucket/key` are returned unchanged.
     pub fn join(&self, written: impl AsRef<Path>) -> PathBuf {
         let written = written.as_ref();
-        if written == Path::new(STREAM) { written.to_owned() } else { self.0.join(written) }
+        let is_path = written != Path::new(STREAM) && scheme(written).is_none();
+        if is_path { self.0.join(written) } else { written.to_owned() }
     }
 
     /// The written form of the file at `path` that the relative path or pattern `written` resolved to; `path` itself if `written` is not
@@ -164,6 +173,9 @@ mod tests {
             ("/data/in.csv", "/data/in.csv"),
             ("~/in.csv", "jobs/~/in.csv"),
             ("-", "-"),
+            ("s3://bucket/in.csv", "s3://bucket/in.csv"),
+            ("1://in.csv", "jobs/1://in.csv"),
+            ("a/b://in.csv", "jobs/a/b://in.csv"),
         ] {
             let path = FilePath::from(written).with_base(&base);
             assert_eq!((path.written(), path.place()), (written, Path::new(place)));

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::cuts::CutRequest;
 use crate::error::Masks;
-use crate::files::{Disk, FileSystem};
+use crate::files::{FileSystem, everywhere};
 use crate::time::Clock;
 
 /// Everything a sink needs to open: the file system, the run's id, and its state from the checkpoint being resumed.
@@ -44,7 +44,7 @@ impl Default for SinkContext {
     fn default() -> Self {
         Self {
             label: "a sink".into(),
-            files: Arc::new(Disk),
+            files: everywhere(None),
             run: None,
             state: None,
             resume: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::folder;
+use crate::files::{everywhere, folder, is_address};
 use crate::pipeline::sources::source_label;
 use crate::pipeline::{Pipeline, Plan};
 use crate::probe::Probe;
@@ -52,12 +52,22 @@ pub fn examine(pipeline: &Pipeline) -> Vec<Examined> {
         let folder_of = |path: std::path::PathBuf| folder(&path).to_owned();
         let rolled = || entry.spec.rolls().map(|template| template.root().to_owned());
         if let Some(path) = entry.spec.file().map(folder_of).or_else(rolled) {
-            probe.step("folder", || writable(&path).map(|found| ((), found)));
+            let look = if is_address(&path) { listed } else { writable };
+            let what = if is_address(&path) { "store" } else { "folder" };
+            probe.step(what, || look(&path).map(|found| ((), found)));
         }
         entry.spec.probe(schema.as_deref(), &mut probe);
         examined.push(Examined { label: format!("sink {at} ({})", entry.spec.name()), probe });
     }
     examined
+}
+
+/// Checks that the store with `folder` answers, and allows a look at it. Whether it allows writing is only known when something is written.
+fn listed(folder: &Path) -> Result<String> {
+    let at = folder.display();
+    let names =
+        everywhere(None).names(folder).map_err(|error| Error::io("look at", folder.display(), &error))?;
+    Ok(format!("{at} can be reached and has {} names; writing was not tried", names.len()))
 }
 
 /// Checks that files can be made in `folder`.

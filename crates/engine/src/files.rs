@@ -1,12 +1,27 @@
 //! The file system for output and checkpoints: a small interface, which tests implement by a disk that fails, or that loses what was not
 //! made durable.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | `scheme` | the file systems of addresses such as `s3://bucket/key`, which other crates register |
+//! | `routed` | the file system of all paths: this machine's, and those |
+//! | `staged` | where files with addresses are until they are complete |
+//! | `patient` | a file system that waits while a disk is full |
 
+#[cfg(test)]
+pub(crate) mod memory;
 #[cfg(test)]
 #[path = "../../../tests/common/of_disk.rs"]
 pub(crate) mod of_disk;
 pub(crate) mod path_bytes;
 pub(crate) mod patient;
+mod routed;
+pub(crate) mod scheme;
+mod staged;
 
+pub use routed::everywhere;
+pub(crate) use routed::over as everywhere_over;
+pub use scheme::FileScheme;
 pub use tidemill_core::paths::{Base, FilePath};
 
 use crate::time::Timestamp;
@@ -105,6 +120,34 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// An I/O error.
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
+    /// Those of the names in a folder that may be unfinished files; by default all of them.
+    ///
+    /// # Errors
+    /// An I/O error.
+    fn unfinished(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        self.names(folder)
+    }
+
+    /// The files below a folder, at any depth, whose path `is_wanted`: each with its handle for reading.
+    ///
+    /// # Errors
+    /// An I/O error; `Unsupported` if they cannot be listed at once.
+    fn files_below(
+        &self,
+        _folder: &Path,
+        _is_wanted: &dyn Fn(&Path) -> bool,
+    ) -> io::Result<Vec<(PathBuf, Arc<dyn FileHandle>)>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Creates the file `to`, with the content of `from`, whole or not at all. An existing file is replaced, unless the file must be new.
+    ///
+    /// # Errors
+    /// An I/O error; `AlreadyExists` if it must be new and exists; `Unsupported` for the files of this machine.
+    fn upload(&self, _from: &dyn FileHandle, _to: &Path, _must_be_new: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Acquires the lock represented by the file at `path`, which is created if necessary. Dropping the returned file releases it.
     ///
     /// # Errors
@@ -134,7 +177,7 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     /// Reads some bytes from offset `place` on; returns the number of bytes, 0 at the end.
     ///
     /// # Errors
-    /// An I/O error.
+    /// An I/O error; `StaleNetworkFileHandle` if the file is no longer of the [version](FileHandle::version) that was opened.
     fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize>;
 
     /// The size in bytes.
@@ -167,6 +210,11 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     /// # Errors
     /// An I/O error.
     fn has_name(&self, name: &Path) -> io::Result<bool>;
+
+    /// What identifies the content: another content has another version. `None` for files of this machine, and where it is not known.
+    fn version(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The kind of a path.
@@ -244,6 +292,9 @@ fn refused(why: &'static str) -> io::Error {
 /// # Errors
 /// An I/O error.
 pub fn make_lasting_folder(files: &dyn FileSystem, path: &Path, is_private: bool) -> io::Result<()> {
+    if is_address(path) {
+        return files.make_folder(path, is_private);
+    }
     let folders: Vec<_> = path.ancestors().take_while(|path| !path.as_os_str().is_empty()).collect();
     let mut missing = Vec::new();
     for folder in &folders {
@@ -302,6 +353,17 @@ pub fn where_link_leads(path: &Path) -> PathBuf {
 
 /// Maximum number of links followed, as in the system.
 const MOST_LINKS: usize = 40;
+
+/// Whether `path` is an address, such as `s3://bucket/key`, and not a path of this machine.
+pub fn is_address(path: &Path) -> bool {
+    scheme::of(path).is_some()
+}
+
+/// The absolute form of `path`; an address stays as it is.
+pub fn absolute(path: &Path) -> PathBuf {
+    let absolute = if is_address(path) { None } else { std::path::absolute(path).ok() };
+    absolute.unwrap_or_else(|| path.to_owned())
+}
 
 /// The folder that contains `path`.
 pub fn folder(path: &Path) -> &Path {

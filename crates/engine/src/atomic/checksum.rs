@@ -11,6 +11,9 @@ const END: usize = 4 << 10;
 /// Bytes read at once.
 const BLOCK: usize = 256 << 10;
 
+/// The same of an object, of which each read is a request.
+const REMOTE_BLOCK: usize = 8 << 20;
+
 /// The checksums of a file that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Checksum {
@@ -56,9 +59,10 @@ pub(super) fn end(file: &dyn FileHandle, length: u64) -> io::Result<Vec<u8>> {
 
 /// The CRC-32C of the first `length` bytes of a file; of the whole file if it is shorter.
 pub(super) fn all(file: &dyn FileHandle, length: u64) -> io::Result<u32> {
-    let (mut buffer, mut at, mut crc) = (vec![0; BLOCK], 0, 0);
+    let block = if file.version().is_some() { REMOTE_BLOCK } else { BLOCK };
+    let (mut buffer, mut at, mut crc) = (vec![0; block], 0, 0);
     while at < length {
-        let wanted = (length - at).min(BLOCK as u64) as usize;
+        let wanted = (length - at).min(block as u64) as usize;
         match file.read_at(&mut buffer[..wanted], at)? {
             0 => break,
             read => {

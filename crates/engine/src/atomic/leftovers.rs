@@ -90,7 +90,7 @@ fn remove(
 ) {
     let begun = beside(path, kind, distinct);
     let begun = begun.file_name().map_or(&[][..], OsStr::as_encoded_bytes);
-    let names = files.names(folder(path)).unwrap_or_default();
+    let names = files.unfinished(folder(path)).unwrap_or_default();
     for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(begun)) {
         let left = folder(path).join(name);
         if may(&left) {

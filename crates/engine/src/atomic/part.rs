@@ -14,7 +14,7 @@ use super::tickets::{Ticket, Tickets};
 use super::{Job, leftovers, marks};
 use crate::context::SinkContext;
 use crate::error::{Error, Result};
-use crate::files::{Access, FileHandle, FileSystem, folder, write_all_at};
+use crate::files::{Access, FileHandle, FileSystem, absolute, folder, write_all_at};
 
 /// An output file, until it is complete under its temporary name.
 pub(super) struct PartFile {
@@ -136,7 +136,6 @@ impl PartFile {
         let lasting = self.lasting.as_ref()?;
         let (crc, end) = (lasting.checksum.of_all(), lasting.checksum.of_end());
         // The run may be resumed in another working directory.
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let saved = SavedPart { path: absolute(path), part: absolute(&self.path), length, crc, end };
         Some((saved.clone(), self.settle(lasting, path.to_owned(), saved.part)))
     }

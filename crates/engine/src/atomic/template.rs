@@ -10,7 +10,7 @@ use super::UNTIL;
 use super::hidden::PART;
 use super::marks::MARK;
 use crate::error::{Error, Result};
-use crate::files::{FilePath, FileSystem, FileType, kind_if_there};
+use crate::files::{FilePath, FileSystem, FileType, is_address, kind_if_there};
 use crate::time::Timestamp;
 
 /// The minimum number of digits of an epoch's number, so that names sort.
@@ -71,6 +71,7 @@ impl Template {
         if written.is_empty() || written.ends_with('/') {
             return Err(wrong("names no file"));
         }
+        super::paths::check_address(path.place())?;
         let components: Vec<_> = Path::new(written).components().collect();
         let is_fixed = |component: &Component<'_>| match component {
             Component::Normal(name) => !name.as_bytes().iter().any(|byte| b"{}".contains(byte)),
@@ -220,6 +221,9 @@ impl Template {
 /// The names in a folder; none if it does not exist or is not a folder.
 fn names(files: &dyn FileSystem, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if is_address(folder) {
+        return files.names(folder);
+    }
     match kind_if_there(files, folder)? {
         Some(FileType::Folder) => files.names(folder),
         _ => Ok(Vec::new()),

@@ -217,6 +217,22 @@ impl FileSystem for Patient {
         self.inner.names(folder)
     }
 
+    fn unfinished(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        self.inner.unfinished(folder)
+    }
+
+    fn files_below(
+        &self,
+        folder: &Path,
+        is_wanted: &dyn Fn(&Path) -> bool,
+    ) -> io::Result<Vec<(PathBuf, Arc<dyn FileHandle>)>> {
+        self.inner.files_below(folder, is_wanted)
+    }
+
+    fn upload(&self, from: &dyn FileHandle, to: &Path, must_be_new: bool) -> io::Result<()> {
+        self.inner.upload(from, to, must_be_new)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         self.wait.until_there_is_space(path, || self.inner.lock(path))
     }
@@ -257,6 +273,10 @@ impl FileHandle for PatientFile {
 
     fn has_name(&self, name: &Path) -> io::Result<bool> {
         self.inner.has_name(name)
+    }
+
+    fn version(&self) -> Option<String> {
+        self.inner.version()
     }
 }
 

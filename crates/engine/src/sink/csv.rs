@@ -17,7 +17,8 @@ use crate::options::parameters_of;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvFile {
-    /// The file; "-" is standard output. Missing folders are created.
+    /// The file; "-" is standard output. Missing folders are created. With the feature `objects`, `s3://bucket/key`
+    /// and the like are objects in a store.
     pub path: FilePath,
     /// The byte between fields, such as ",", ";" or "\t".
     #[serde(default = "default_delimiter")]

@@ -17,7 +17,8 @@ use crate::options::parameters_of;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonLinesFile {
-    /// The file; "-" is standard output. Missing folders are created.
+    /// The file; "-" is standard output. Missing folders are created. With the feature `objects`, `s3://bucket/key`
+    /// and the like are objects in a store.
     pub path: FilePath,
     /// Digits after the decimal point; by default, the shortest text that reads back to the same bits.
     #[serde(default)]

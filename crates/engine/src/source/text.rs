@@ -87,7 +87,7 @@ impl<T: TextSource> SourceSpec for T {
                 .with_help("repair the files themselves, and run the pipeline again"));
         }
         let files = self.file_options().files(T::EXTENSIONS, &Outputs::default()).unwrap_or_default();
-        let found = files.iter().find(|found| *found.name == *file && found.regular().is_some());
+        let found = files.iter().find(|found| *found.name == *file && found.is_at_rest());
         let Some(found) = found else {
             return match format.records_name_fields() || format.declared(file)?.is_some() {
                 true => Ok(Some(Vec::new())),

@@ -30,7 +30,7 @@ use crate::cuts::CutRequest;
 use crate::error::guard::caught;
 use crate::error::{Error, Result};
 use crate::files::patient::Patient;
-use crate::files::{Disk, FileSystem};
+use crate::files::{FileSystem, everywhere};
 use crate::notes::event::in_span;
 use crate::pipeline::{Pipeline, SourceEntry, WhenFull, plan};
 use crate::runtime::crew::Crew;
@@ -176,7 +176,7 @@ fn patient(pipeline: &Pipeline, options: &RunOptions) -> (RunOptions, SinkContex
     }
     let recorder = options.open.record.take();
     options.open.record = recorder.map(|recorder| recorder.on(|files| patient(files, "the recording")));
-    let files = patient(Arc::new(Disk), "a sink");
+    let files = patient(everywhere(None), "a sink");
     options.open.cuts = CutRequest::default();
     let (clock, cuts) = (options.open.clock.clone(), options.open.cuts.clone());
     (options, SinkContext { files, stop, clock, cuts, ..SinkContext::default() })

@@ -16,6 +16,7 @@ mod parts;
 mod resumable;
 mod resume;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -31,8 +32,8 @@ use super::snapshot::{Draft, Snapshot};
 use crate::atomic::SavedPart;
 use crate::checkpoint::{Ending, Fence, Manifest, PartSpec, StateFolder};
 use crate::cuts::CutRequest;
-use crate::error::Result;
-use crate::files::kind_if_there;
+use crate::error::{Error, Result};
+use crate::files::{everywhere_over, is_address, kind_if_there};
 use crate::pipeline::Pipeline;
 use crate::pipeline::secrets::{Key, new_key};
 use crate::rows;
@@ -74,6 +75,15 @@ pub(crate) fn open_state(
     Ok(Some(state))
 }
 
+/// Checks that the state folder is on this machine.
+fn check_folder(folder: &Path) -> Result<()> {
+    if !is_address(folder) {
+        return Ok(());
+    }
+    Err(Error::config(format!("the state folder {} is not on this machine", folder.display()))
+        .with_help("name a folder of a local disk: it has locks, and is synced at each checkpoint"))
+}
+
 impl State {
     /// Opens the state folder for a run of `pipeline`.
     ///
@@ -81,7 +91,9 @@ impl State {
     /// If it cannot be used; if its checkpoint is of another pipeline and that was not accepted; if a part of the pipeline cannot resume.
     fn open(options: &StateOptions, pipeline: &Pipeline) -> Result<Self> {
         resumable::check(pipeline)?;
-        let files = Arc::clone(&options.files);
+        check_folder(&options.folder)?;
+        let files = everywhere_over(Arc::clone(&options.files), Some(&options.folder));
+        let options = &StateOptions { files: Arc::clone(&files), ..options.clone() };
         let (mut folder, has_ended_other) = match options.takes_over {
             true => StateFolder::take_over(files, &options.folder)?,
             false => (StateFolder::open(files, &options.folder)?, false),

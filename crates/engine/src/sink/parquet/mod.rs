@@ -40,7 +40,8 @@ use crate::sink::Component;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetFile {
-    /// The file. Missing folders are created.
+    /// The file. Missing folders are created. With the feature `objects`, `s3://bucket/key`
+    /// and the like are objects in a store.
     pub path: FilePath,
     /// The zstd level, from 1 (fast) to 22 (small).
     #[serde(default = "default_level")]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::atomic::{SavedPart, Template, marks};
 use crate::context::SinkContext;
 use crate::error::{Error, Result, plain};
-use crate::files::{FileSystem, folder, kind_if_there, path_bytes};
+use crate::files::{FileSystem, folder, is_address, kind_if_there, path_bytes};
 use crate::time::{Clock, format_duration};
 
 /// A complete file, which may not have its final name yet.
@@ -50,6 +50,11 @@ struct Delivered {
     removed: u64,
     /// Why an old file could not be removed.
     kept: Option<String>,
+}
+
+/// Whether the file at `path`, an address, is `file`: a run that was killed may have uploaded it, and not have removed its part file.
+fn is_uploaded(files: &dyn FileSystem, file: &SavedPart, path: &Path) -> Result<bool> {
+    Ok(is_address(path) && SavedPart { path: path.to_owned(), ..file.clone() }.is_published(files)?)
 }
 
 impl ClosedFiles {
@@ -100,7 +105,7 @@ impl ClosedFiles {
         match files.open_own(&part) {
             Ok(handle) => {
                 SavedPart { part: part.clone(), ..file.clone() }.check_closed(&*handle)?;
-                if is_there(&path)? {
+                if is_there(&path)? && !is_uploaded(files, file, &path)? {
                     let (shown, part) = (path.display(), part.display());
                     return Err(Error::unavailable(format!(
                         "cannot deliver {part} as {shown}: another file has that name"
@@ -110,6 +115,7 @@ impl ClosedFiles {
                 if let Some(state) = &self.state {
                     marks::remove(files, &part, state);
                 }
+                // An object that is there already is replaced by the same bytes.
                 files.rename(&part, &path).map_err(&failed)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

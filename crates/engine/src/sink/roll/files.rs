@@ -20,7 +20,7 @@ use super::closed::{Closed, ClosedFiles};
 use crate::atomic::{AtomicFile, Job, SavedFile, SavedPart, Template, leftovers};
 use crate::context::SinkContext;
 use crate::error::{Error, Result};
-use crate::files::folder;
+use crate::files::{absolute, folder};
 use crate::sink::SinkCheckpoint;
 use crate::time::Timestamp;
 
@@ -275,8 +275,7 @@ impl RollingFiles {
     pub(crate) fn close(&mut self, epoch: u64, kept: Vec<u8>, file: SavedFile) -> Result<SinkCheckpoint> {
         let begun = self.begun.take().ok_or_else(|| Error::internal("there is no unfinished file"))?;
         let name = self.template.name(begun.first, epoch);
-        let path = self.template.root().join(&name);
-        let path = std::path::absolute(&path).unwrap_or(path);
+        let path = absolute(&self.template.root().join(&name));
         self.closed.add(Closed { epoch, name, file: SavedPart { path, ..file.part } });
         self.keep(epoch, kept, Vec::new(), file.settle)
     }

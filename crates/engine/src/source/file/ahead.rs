@@ -121,6 +121,7 @@ impl FileAhead {
     fn look(files: &[InputFile], start: usize) -> Result<Self> {
         let (name, path) = (files[0].container(), files[0].regular());
         let seen = match path {
+            _ if files[0].remote.is_some() => Seen::of(&files[0])?,
             None => Seen::stream(&name),
             Some(path) => {
                 let file = File::open(path).map_err(|error| Error::io("read", &name, &error))?;

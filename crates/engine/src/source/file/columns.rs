@@ -23,7 +23,7 @@ pub(super) fn joined(
     let mut schema = first;
     if format.columns().are_joined() {
         // Live inputs cannot be inspected in advance.
-        for file in files.iter().filter(|file| file.regular().is_some() && !file.is_empty()) {
+        for file in files.iter().filter(|file| file.is_at_rest() && !file.is_empty()) {
             let mut blocks = Blocks::open(file, options)?;
             let (bytes, is_whole) = blocks.head()?;
             schema = Columns::joined(&schema, &format.schema(head(file, bytes, is_whole))?)?;

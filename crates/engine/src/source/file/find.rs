@@ -54,7 +54,7 @@ impl InFiles {
         format: Option<&dyn Format>,
         changes: Changes,
     ) -> Result<Continuation> {
-        let is_feed = files.last().is_some_and(|last| last.regular().is_none());
+        let is_feed = files.last().is_some_and(|last| !last.is_at_rest());
         if let (true, Some(feed)) = (is_feed, self.current().filter(|current| current.file.is_none())) {
             return self.find_feed(files, feed);
         }
@@ -213,6 +213,10 @@ fn difference(
     format: Option<&dyn Format>,
 ) -> Result<Option<&'static str>> {
     const ANOTHER: Option<&str> = Some("is a different file than at the checkpoint");
+    if let (Some(remote), Some(was)) = (&input.remote, seen.file) {
+        let is_same = Seen::remote(&seen.name, remote, Some(was.end)).file == Some(was);
+        return Ok(if is_same { None } else { ANOTHER });
+    }
     let path = input.regular();
     // A pipe starts anew, a file resumes: one cannot replace the other.
     if path.is_some() != seen.file.is_some() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::archive::Member;
 use super::naming::{Naming, shown};
+use super::remote::RemoteFile;
 use crate::files::Base;
 use crate::source::sockets::Address;
 
@@ -23,6 +24,8 @@ pub struct InputFile {
     pub(super) written: PathBuf,
     /// The socket address, if records come over one.
     pub address: Option<Address>,
+    /// The file, if `path` is an address such as `s3://bucket/key`.
+    pub(in crate::source) remote: Option<RemoteFile>,
 }
 
 impl InputFile {
@@ -42,6 +45,7 @@ impl InputFile {
             member: None,
             written: written.to_owned(),
             address: None,
+            remote: None,
         }
     }
 
@@ -55,7 +59,7 @@ impl InputFile {
     }
 
     fn without_path(name: Arc<str>, stem: Arc<str>, address: Option<Address>) -> Self {
-        Self { name, stem, path: None, member: None, written: PathBuf::new(), address }
+        Self { name, stem, path: None, member: None, written: PathBuf::new(), address, remote: None }
     }
 
     /// The file `member` of the archive at `path`, called `archive` in messages.
@@ -75,7 +79,12 @@ impl InputFile {
         self.member.is_some() && other.member.is_some() && self.path == other.path
     }
 
-    /// The path of a regular file; standard input may be one too.
+    /// Whether it is complete and can be read again: a regular file, or one with an address.
+    pub(in crate::source) fn is_at_rest(&self) -> bool {
+        self.remote.is_some() || self.regular().is_some()
+    }
+
+    /// The path of a regular file of this machine; standard input may be one too.
     pub(in crate::source) fn regular(&self) -> Option<PathBuf> {
         let path = match (&self.path, &self.address) {
             (Some(path), _) => path.clone(),
@@ -87,6 +96,9 @@ impl InputFile {
 
     /// The length in bytes as stored, if known.
     pub fn len(&self) -> Option<u64> {
+        if let Some(remote) = &self.remote {
+            return Some(remote.length());
+        }
         if let Some(member) = &self.member {
             return Some(member.len());
         }

@@ -16,7 +16,7 @@ use super::paths::{self, FoundFiles, PathSearch};
 use super::recording::{is_of_open_input, is_recording};
 use crate::atomic::Outputs;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::Base;
+use crate::files::{Base, is_address};
 use crate::format::Format;
 use crate::source::sockets::Address;
 use crate::source::{OpenOptions, Recovery, Traits};
@@ -27,7 +27,7 @@ pub struct FileOptions {
     /// A file, a glob, a folder, or a list of them; "-" is standard input. Text compressed as .gz, .zst, .xz, .bz2 or .lz4 is decompressed.
     /// A .zip stands for the files in it, "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end with an
     /// address from which records keep arriving: "tcp-listen://host:port", "tcp://host:port", "udp://host:port", "unix-listen:///path" or
-    /// "unix:///path".
+    /// "unix:///path". With the feature `objects`, an address such as `s3://bucket/year=*/*.csv` stands for files in an object store.
     pub path: OneOrMany,
     /// Whether to keep reading files as they grow, and to read new files that match: for example rotated logs.
     #[serde(default)]
@@ -284,6 +284,16 @@ impl FileOptions {
 
 /// Checks that the input consists of plain files, since only those grow.
 fn check_growing(options: &FileOptions) -> Result<()> {
+    if let Some(path) = options
+        .patterns()
+        .iter()
+        .find(|path| is_address(Path::new(path)) && matches!(Address::parse(path), Ok(None)))
+    {
+        return Err(Error::config(format!(
+            "`{path}` is an address, where files do not grow: it cannot be followed"
+        ))
+        .with_help("leave out `follow`, and run the pipeline again for new files"));
+    }
     if let Some(path) =
         options.patterns().iter().find(|path| *path == "-" || !matches!(Address::parse(path), Ok(None)))
     {

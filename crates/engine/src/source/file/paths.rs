@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use super::archive::{self, Inside};
 use super::input_file::InputFile;
 use super::naming::{Naming, shown};
-use super::packing::without_packing;
+use super::packing::{ARCHIVE, has_extension, without_packing};
+use super::remote::RemoteFile;
+use super::remote_paths;
 use super::wildcards::{self, GlobMatch, has_wildcards};
 use crate::atomic::Outputs;
 use crate::error::{Error, Result};
-use crate::files::Base;
+use crate::files::{Base, FileSystem, scheme};
 use crate::source::sockets::Address;
 use crate::source::stream::wait;
 
@@ -80,6 +82,9 @@ impl PathSearch<'_> {
             found.files.push(InputFile::socket(&address, self.base));
             return Ok(());
         }
+        if let Some(files) = scheme::files_of_pipeline(Path::new(pattern))? {
+            return self.remote(wanted, files, found);
+        }
         if pattern.is_empty() {
             return Err(Error::config("`path` is empty")
                 .with_help("name a file, a folder or a glob; \"-\" is standard input"));
@@ -101,12 +106,37 @@ impl PathSearch<'_> {
         if path.exists() || !has_wildcards(pattern) {
             // A missing file must be reported at the start, not when its turn comes.
             path.metadata().map_err(|error| self.base.path(pattern).cannot_read(&error))?;
-            return self.named(wanted, path, None, found);
+            return self.named(wanted, path, None, None, found);
         }
         self.take(wanted, wildcards::matches(pattern, self.base)?, found, |but| {
             let is_here = wildcards::matches(pattern, &Base::default()).is_ok_and(|fits| !fits.is_empty());
             Error::unavailable(format!("no file matches `{pattern}`{but}"))
                 .with_help(self.base.path(pattern).looked_for(is_here))
+        })
+    }
+
+    /// Adds the files with addresses that are selected.
+    fn remote(&self, wanted: Selection<'_>, files: &dyn FileSystem, found: &mut FoundFiles) -> Result<()> {
+        let pattern = wanted.pattern;
+        if remote_paths::is_glob(pattern) {
+            return self.take(wanted, remote_paths::matches(pattern, files)?, found, |but| {
+                Error::unavailable(format!("no file matches `{pattern}`{but}")).with_help(
+                    "check the bucket and the names before the first wildcard; upper and lower case differ",
+                )
+            });
+        }
+        let (path, is_folder) = (Path::new(pattern.trim_end_matches('/')), pattern.ends_with('/'));
+        let file = if is_folder { None } else { remote_paths::open(path, files)? };
+        if let Some(file) = file {
+            return self.named(wanted, path, None, Some(file), found);
+        }
+        let fits = remote_paths::folder(path, |file| is_wanted(file, self.extensions), files)?;
+        self.take(wanted, fits, found, |but| {
+            let extensions = self.extensions.join(", .");
+            Error::unavailable(format!("there is no file `{pattern}`, and no folder with data files{but}"))
+                .with_help(format!(
+                    "upper and lower case differ; files in a folder should end in .{extensions}"
+                ))
         })
     }
 
@@ -130,29 +160,38 @@ impl PathSearch<'_> {
         none: impl FnOnce(&str) -> Error,
     ) -> Result<()> {
         let (mut is_none, mut but) = (true, "");
-        for GlobMatch { path, fixed } in fits {
+        for GlobMatch { path, fixed, remote } in fits {
             if self.outputs.has(&path) {
                 but = " except those that this run writes";
                 found.own.insert(path);
                 continue;
             }
             is_none = false;
-            self.named(wanted, &path, Some(path.strip_prefix(&fixed).unwrap_or(&path)), found)?;
+            let relative = path.strip_prefix(&fixed).unwrap_or(&path);
+            self.named(wanted, &path, Some(relative), remote, found)?;
         }
         if is_none { Err(none(but)) } else { Ok(()) }
     }
 
     /// Adds the file at `path`, or those in it if it is an archive. `relative` is the part of the path after the fixed part of the pattern,
-    /// if the pattern has one.
+    /// if the pattern has one; `remote` is the file itself, if the path is an address.
     fn named(
         &self,
         wanted: Selection<'_>,
         path: &Path,
         relative: Option<&Path>,
+        remote: Option<RemoteFile>,
         found: &mut FoundFiles,
     ) -> Result<()> {
         let written = self.base.as_written(path, wanted.pattern);
-        if self.archives && archive::is_archive(path) {
+        if remote.is_some() && has_extension(path, ARCHIVE) {
+            return Err(Error::config(format!(
+                "`{}` is a zip archive, which is read from this machine only",
+                shown(path)
+            ))
+            .with_help("unpack it, or copy it to this machine"));
+        }
+        if self.archives && remote.is_none() && archive::is_archive(path) {
             return self.members(path, written, relative, wanted.inside, found);
         }
         if let Some(kind) = archive::other_kind(path) {
@@ -164,7 +203,7 @@ impl PathSearch<'_> {
         }
         let own = || Path::new(path.file_name().unwrap_or_default());
         let sensor = self.naming.sensor(written, relative.unwrap_or_else(own));
-        found.add(InputFile::written(path, written), sensor);
+        found.add(InputFile { remote, ..InputFile::written(path, written) }, sensor);
         Ok(())
     }
 
@@ -234,7 +273,7 @@ fn folder(path: &Path, extensions: &[&str]) -> Result<Vec<GlobMatch>> {
     for entry in entries {
         let file = entry.map_err(|error| Error::io("read the folder", path.display(), &error))?.path();
         if is_wanted(&file, extensions) && file.is_file() {
-            fits.push(GlobMatch { path: file, fixed: path.to_owned() });
+            fits.push(GlobMatch { path: file, fixed: path.to_owned(), remote: None });
         }
     }
     fits.sort_by(|a, b| a.path.cmp(&b.path));

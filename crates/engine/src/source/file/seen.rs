@@ -5,6 +5,7 @@ use std::fs::File;
 use serde::{Deserialize, Serialize};
 
 use super::input_file::InputFile;
+use super::remote::RemoteFile;
 use crate::error::{Error, Result};
 use crate::source::stream::fingerprint::Fingerprint;
 
@@ -43,8 +44,20 @@ impl Seen {
         Ok(Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) })
     }
 
+    /// The file `name` with an address, read up to `end`; completely if `None`. Its bytes are not read: the version identifies them.
+    pub(super) fn remote(name: &str, file: &RemoteFile, end: Option<u64>) -> Self {
+        let (length, version) = (file.length(), file.version());
+        let end = end.unwrap_or(length).min(length);
+        let backwards: Vec<u8> = version.iter().rev().copied().collect();
+        let (beginning, before) = (Fingerprint::of_last(version), Fingerprint::of_last(&backwards));
+        Self { name: name.to_owned(), file: Some(SeenFile { length, beginning, end, before }) }
+    }
+
     /// The current state of `input`, as if it had been read completely.
     pub(in crate::source) fn of(input: &InputFile) -> Result<Self> {
+        if let Some(remote) = &input.remote {
+            return Ok(Self::remote(&input.name, remote, None));
+        }
         let Some(path) = input.regular() else { return Ok(Self::stream(&input.name)) };
         let file = File::open(path).map_err(|error| Error::io("read", &input.name, &error))?;
         Self::file(&input.name, &file, None)

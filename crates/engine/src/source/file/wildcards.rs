@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
+use super::remote::RemoteFile;
 use crate::error::{Error, Result};
 use crate::files::Base;
 
@@ -15,6 +16,8 @@ use crate::files::Base;
 pub(super) struct GlobMatch {
     pub(super) path: PathBuf,
     pub(super) fixed: PathBuf,
+    /// The file, if the path is an address.
+    pub(super) remote: Option<RemoteFile>,
 }
 
 /// Whether a text contains wildcards.
@@ -62,7 +65,7 @@ pub(super) fn matches(pattern: &str, base: &Base) -> Result<Vec<GlobMatch>> {
     walk(root, &names, &mut paths).map_err(|(path, error)| Error::io("look at", path.display(), &error))?;
     paths.sort();
     paths.dedup();
-    Ok(paths.into_iter().map(|path| GlobMatch { path, fixed: fixed.clone() }).collect())
+    Ok(paths.into_iter().map(|path| GlobMatch { path, fixed: fixed.clone(), remote: None }).collect())
 }
 
 type Failure = (PathBuf, io::Error);

@@ -11,20 +11,58 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::reader::ChunkReader;
 
 use super::library::{damaged, library};
+use super::remote::RemoteParquet;
 use crate::arrow::fields::Fields;
 use crate::batch::Schema;
 use crate::error::{Error, Result};
 use crate::format::columns::Columns;
-use crate::source::file::InputFile;
+use crate::source::file::{InputFile, read_error};
 
 /// A file whose footer was read.
 pub(super) struct ParquetFile {
     name: Arc<str>,
-    handle: File,
+    bytes: Stored,
     metadata: ArrowReaderMetadata,
     fields: Fields,
+}
+
+/// Where the bytes of a file are.
+enum Stored {
+    Here(File),
+    Remote(RemoteParquet),
+}
+
+impl Stored {
+    fn metadata(&self, options: ArrowReaderOptions) -> parquet::errors::Result<ArrowReaderMetadata> {
+        match self {
+            Self::Here(file) => ArrowReaderMetadata::load(file, options),
+            Self::Remote(file) => ArrowReaderMetadata::load(file, options),
+        }
+    }
+}
+
+/// The records of some row groups, without the first `skipped`, with the columns of `mask`.
+struct Selected {
+    groups: Vec<usize>,
+    skipped: u64,
+    mask: ProjectionMask,
+    batch: usize,
+}
+
+impl Selected {
+    fn of(
+        self,
+        input: impl ChunkReader + 'static,
+        metadata: ArrowReaderMetadata,
+    ) -> parquet::errors::Result<ParquetRecordBatchReader> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata);
+        let builder = builder.with_row_groups(self.groups).with_projection(self.mask);
+        let builder = builder.with_batch_size(self.batch);
+        builder.with_offset(usize::try_from(self.skipped).unwrap_or(usize::MAX)).build()
+    }
 }
 
 impl ParquetFile {
@@ -44,18 +82,24 @@ impl ParquetFile {
             ))
             .with_help("unpack the archive first"));
         }
-        let handle = File::open(path).map_err(|error| Error::io("read", &file.name, &error))?;
-        let metadata = library(&file.name, || {
+        let bytes = match &file.remote {
+            Some(remote) => Stored::Remote(RemoteParquet::new(remote)),
+            None => Stored::Here(File::open(path).map_err(|error| Error::io("read", &file.name, &error))?),
+        };
+        let metadata = call(&file.name, &bytes, || {
             let options = ArrowReaderOptions::new();
-            let metadata = ArrowReaderMetadata::load(&handle, options.clone())?;
+            let metadata = bytes.metadata(options.clone())?;
             match without_zero_offsets(metadata.metadata())? {
                 None => Ok(metadata),
                 Some(mended) => ArrowReaderMetadata::try_new(Arc::new(mended), options),
             }
         })?;
         check_counts(&file.name, metadata.metadata())?;
+        if let Stored::Remote(remote) = &bytes {
+            remote.know(metadata.metadata());
+        }
         let fields = Fields::of(&file.name, metadata.schema());
-        Ok(Self { name: Arc::clone(&file.name), handle, metadata, fields })
+        Ok(Self { name: Arc::clone(&file.name), bytes, metadata, fields })
     }
 
     /// The number of records.
@@ -118,15 +162,40 @@ impl ParquetFile {
         wanted: &[usize],
         batch: usize,
     ) -> Result<ParquetRecordBatchReader> {
-        let handle = self.handle.try_clone().map_err(|error| Error::io("read", &self.name, &error))?;
-        library(&self.name, || {
-            let roots = wanted.iter().map(|&at| self.fields.index(at));
-            let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone());
-            let builder = builder.with_row_groups(groups).with_projection(mask).with_batch_size(batch);
-            builder.with_offset(usize::try_from(skipped).unwrap_or(usize::MAX)).build()
-        })
+        let roots = wanted.iter().map(|&at| self.fields.index(at));
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
+        let selected = Selected { groups, skipped, mask, batch };
+        let metadata = self.metadata.clone();
+        match &self.bytes {
+            Stored::Here(file) => {
+                let file = file.try_clone().map_err(|error| Error::io("read", &self.name, &error))?;
+                self.call(|| selected.of(file, metadata))
+            }
+            Stored::Remote(file) => self.call(|| selected.of(file.clone(), metadata)),
+        }
     }
+
+    /// Calls the Parquet library, which may panic on a damaged file.
+    ///
+    /// # Errors
+    /// A data error if it fails; of a file that is read by requests, the error of the request that has failed.
+    pub(super) fn call<T, E: std::fmt::Display>(
+        &self,
+        act: impl FnOnce() -> std::result::Result<T, E>,
+    ) -> Result<T> {
+        call(&self.name, &self.bytes, act)
+    }
+}
+
+fn call<T, E: std::fmt::Display>(
+    name: &str,
+    bytes: &Stored,
+    act: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
+    library(name, act).map_err(|error| match bytes {
+        Stored::Remote(file) => file.failure().map_or(error, |cause| read_error(name, &cause)),
+        Stored::Here(_) => error,
+    })
 }
 
 /// Checks that the two record counts of the footer agree.

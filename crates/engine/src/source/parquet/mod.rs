@@ -3,6 +3,7 @@
 mod file;
 mod library;
 mod reader;
+mod remote;
 mod sample;
 mod segments;
 mod statistics;

@@ -7,7 +7,6 @@ use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::file::ParquetFile;
-use super::library::library;
 use super::segments::{Segment, segments, take_sensors};
 use super::statistics::Statistics;
 use crate::arrow::records::RecordArrays;
@@ -162,7 +161,7 @@ impl ParquetReader {
     ) -> Result<Option<ReadStep>> {
         loop {
             if let Some(batches) = &mut open.batches {
-                if let Some(records) = library(&file.name, || batches.next().transpose())? {
+                if let Some(records) = open.file.call(|| batches.next().transpose())? {
                     return Ok(Some(ReadStep::Records(records)));
                 }
                 open.batches = None;

@@ -6,7 +6,6 @@ use arrow_array::Array;
 use arrow_schema::DataType;
 
 use super::file::ParquetFile;
-use super::library::library;
 use crate::arrow::convert::{is_bytes, texts_of};
 use crate::error::Result;
 use crate::format::columns::{ColumnOptions, Columns};
@@ -34,7 +33,7 @@ pub fn sample(path: &Path, records: usize) -> Result<Sample> {
     let (mut rows, mut is_lost) = (Vec::new(), vec![false; names.len()]);
     let all: Vec<usize> = (0..names.len()).collect();
     let mut batches = parquet.records_from(0, &all, records.max(1))?;
-    while let Some(batch) = library(name, || batches.next().transpose())?.filter(|_| rows.len() < records) {
+    while let Some(batch) = parquet.call(|| batches.next().transpose())?.filter(|_| rows.len() < records) {
         let texts: Vec<_> =
             batch.columns().iter().map(|array| texts_of(array, name)).collect::<Result<_>>()?;
         for (at, (array, texts)) in batch.columns().iter().zip(&texts).enumerate() {

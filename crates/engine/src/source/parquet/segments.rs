@@ -7,7 +7,6 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
 
 use super::file::ParquetFile;
-use super::library::library;
 use super::statistics::{Statistics, is_always_good};
 use crate::arrow::convert::texts_of;
 use crate::error::Result;
@@ -89,7 +88,7 @@ fn names(
 ) -> Result<Option<Vec<String>>> {
     let (mut known, mut names) = (HashSet::new(), Vec::new());
     let mut batches = file.records_of(vec![group], skipped, &[source], batch)?;
-    while let Some(records) = library(name, || batches.next().transpose())? {
+    while let Some(records) = file.call(|| batches.next().transpose())? {
         let Some(texts) = distinct(records.column(0), name)? else { return Ok(None) };
         for text in texts {
             if !known.contains(&text) {

@@ -5,7 +5,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::files::Base;
+use crate::files::{Base, scheme};
 
 /// The address of a socket that records are received from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,10 @@ impl Address {
             "udp" => Self::Udp(host()?),
             "unix-listen" => Self::UnixListen(path()?),
             "unix" => Self::Unix(path()?),
+            _ if scheme::is_of_files(scheme) => return Ok(None),
             _ => {
-                let known = SCHEMES.map(|scheme| format!("{scheme}://")).join(", ");
+                let known = SCHEMES.into_iter().chain(scheme::known());
+                let known = known.map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ");
                 return Err(wrong(format!("there is no `{scheme}://`"))
                     .with_help(format!("addresses begin with {known}")));
             }

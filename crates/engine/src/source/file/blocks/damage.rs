@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::source::file::archive;
 use crate::source::file::packing::Packing;
+use crate::source::file::remote;
 
 /// Rejects an archive: those in regular files were recognized before.
 pub(super) fn check_no_archive(start: &[u8]) -> std::io::Result<()> {
@@ -31,6 +32,6 @@ pub(super) fn read_error(name: &str, error: &std::io::Error) -> Error {
         }
         std::io::ErrorKind::Unsupported => Error::data(format!("`{name}` cannot be unpacked: {error}"))
             .with_help("decompress it with the tool that compressed it, and read the result"),
-        _ => Error::io("read", name, error),
+        _ => remote::read_error(name, error),
     }
 }

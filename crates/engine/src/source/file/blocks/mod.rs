@@ -5,6 +5,7 @@ mod damage;
 mod live;
 mod mapping;
 mod opened;
+mod read_ahead;
 mod read_stream;
 
 use std::fs::{File, Metadata};
@@ -14,9 +15,11 @@ use std::sync::atomic::Ordering;
 use self::damage::read_error;
 use self::mapping::{cannot_be_mapped, mapping};
 use self::opened::Opened;
-use self::read_stream::ReadStream;
+use self::read_ahead::ReadAhead;
+use self::read_stream::{ReadStream, Skips};
 use super::input_file::InputFile;
 use super::map::MappedFile;
+use super::remote::RemoteFile;
 use super::seen::Seen;
 use crate::batch::Bytes;
 use crate::error::{Error, Result};
@@ -32,6 +35,8 @@ pub(super) struct Blocks {
     bytes: BlocksKind,
     /// Size and modification time at opening, of regular files.
     opened: Option<Arc<Opened>>,
+    /// A file with an address: a change of it is an error of the next read.
+    remote: Option<RemoteFile>,
 }
 
 enum BlocksKind {
@@ -54,6 +59,7 @@ impl BlocksKind {
             return Ok(Self::Mapped(map));
         }
         let seekable = meta.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
+        let seekable = seekable.map(|file| Box::new(file) as Box<dyn Skips>);
         let reader = Box::new(file.try_clone().map_err(failed)?);
         ReadStream::new(reader, seekable, None, name).map(Self::Stream)
     }
@@ -61,6 +67,9 @@ impl BlocksKind {
 
 impl Blocks {
     pub(super) fn open(input: &InputFile, options: &OpenOptions) -> Result<Self> {
+        if let Some(remote) = &input.remote {
+            return Self::remote(&input.name, remote, options.io);
+        }
         let name = Arc::clone(&input.name);
         let failed = |error| Error::io("read", &name, &error);
         let mut file = opened::open(input).map_err(failed)?;
@@ -79,12 +88,23 @@ impl Blocks {
         let (size, modified) = (meta.len(), meta.modified().ok());
         let opened =
             meta.is_file().then(|| Arc::new(Opened { name: Arc::clone(&name), file, size, modified }));
-        Ok(Self { name, bytes, opened })
+        Ok(Self { name, bytes, opened, remote: None })
+    }
+
+    /// A file with an address.
+    fn remote(name: &Arc<str>, file: &RemoteFile, io: Io) -> Result<Self> {
+        if io == Io::Mmap {
+            return Err(cannot_be_mapped(name, "it is not on this machine"));
+        }
+        let reader = ReadAhead::new(file);
+        let skips = Box::new(reader.skips());
+        let bytes = BlocksKind::Stream(ReadStream::new(Box::new(reader), Some(skips), None, name)?);
+        Ok(Self { name: Arc::clone(name), bytes, opened: None, remote: Some(file.clone()) })
     }
 
     /// A live input, read in pieces of random sizes if those are given.
     fn live(name: Arc<str>, file: File, sizes: Option<Random>) -> Self {
-        Self { name, bytes: BlocksKind::Stream(ReadStream::live(file, sizes)), opened: None }
+        Self { name, bytes: BlocksKind::Stream(ReadStream::live(file, sizes)), opened: None, remote: None }
     }
 
     /// The next `wanted` bytes, or all that are left; and whether these are the last.
@@ -156,12 +176,16 @@ impl Blocks {
 
     /// The state of the file for a checkpoint, once everything before `at` has been read; all of it if `None`.
     pub(super) fn seen(&self, at: Option<u64>) -> Result<Seen> {
-        let Some(opened) = &self.opened else { return Ok(Seen::stream(&self.name)) };
         let is_plain = match &self.bytes {
             BlocksKind::Mapped(_) => true,
             BlocksKind::Stream(stream) => stream.is_plain,
         };
-        let seen = Seen::file(&self.name, &opened.file, at.filter(|_| is_plain))?;
+        let end = at.filter(|_| is_plain);
+        if let Some(remote) = &self.remote {
+            return Ok(Seen::remote(&self.name, remote, end));
+        }
+        let Some(opened) = &self.opened else { return Ok(Seen::stream(&self.name)) };
+        let seen = Seen::file(&self.name, &opened.file, end)?;
         self.check_unchanged(at.unwrap_or(opened.size))?;
         Ok(seen)
     }

@@ -16,8 +16,8 @@ use crate::source::file::packing::{MAGIC, Packing};
 /// A file that is read: the bytes read and not taken yet.
 pub(super) struct ReadStream {
     reader: Box<dyn Read + Send>,
-    /// The file itself, if it is seekable.
-    seekable: Option<File>,
+    /// What moves the place from which `reader` reads on, if it is seekable.
+    seekable: Option<Box<dyn Skips>>,
     /// Set for a live input.
     pub(super) live: Option<LiveInput>,
     pub(super) buffer: Vec<u8>,
@@ -29,6 +29,18 @@ pub(super) struct ReadStream {
     /// Whether the input is not compressed; if it is, the decompressing thread counts the bytes.
     pub(super) is_plain: bool,
     pub(super) consumed: Arc<AtomicU64>,
+}
+
+/// Skips bytes of what a reader has not read yet.
+pub(super) trait Skips: Send {
+    fn skip(&mut self, length: u64) -> std::io::Result<()>;
+}
+
+/// Another descriptor of the file that is read: both share one file offset.
+impl Skips for File {
+    fn skip(&mut self, length: u64) -> std::io::Result<()> {
+        self.seek(SeekFrom::Current(length as i64)).map(drop)
+    }
 }
 
 /// A live input, from which reads may block: a pipe, a terminal, a serial line.
@@ -63,7 +75,7 @@ impl ReadStream {
     /// The output of `reader`, decompressed if necessary; `unpacked` counts bytes if it comes from an archive.
     pub(super) fn new(
         mut reader: Box<dyn Read + Send>,
-        seekable: Option<File>,
+        seekable: Option<Box<dyn Skips>>,
         unpacked: Option<Arc<AtomicU64>>,
         name: &str,
     ) -> Result<Self> {
@@ -126,8 +138,7 @@ impl ReadStream {
         self.buffer.drain(..buffered as usize);
         length -= buffered;
         if let Some(file) = &mut self.seekable {
-            // Both descriptors share one file offset.
-            file.seek(SeekFrom::Current(length as i64))?;
+            file.skip(length)?;
             self.consumed.fetch_add(length, Ordering::Relaxed);
         } else {
             std::io::copy(&mut self.reader.by_ref().take(length), &mut std::io::sink())?;
