@@ -44,8 +44,8 @@
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
 //! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
-//! - `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `opcua`, `postgres`, `sqlite`, off by default; `connectors` is all of them: sources and sinks for those systems, which pipeline files name by
-//!   `type`. `docs/connectors.md` has what each of them adds.
+//! - `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `opcua`, `postgres`, `sqlite`, off by default: sources and sinks for those systems, which pipeline files name by `type`. `objects`, off by default: files
+//!   in object stores, by addresses such as `s3://bucket/key` in place of paths. `connectors` is all of them. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
 //! The exact meaning of a pipeline is defined in `docs/semantics.md`; clause numbers in this documentation
@@ -194,7 +194,7 @@ pub mod resilience {
 /// Files: paths of a pipeline file, and the file system that sinks write to.
 pub mod files {
     pub use tidemill_engine::atomic::Outputs;
-    pub use tidemill_engine::files::{Access, Base, FileHandle, FilePath, FileSystem, FileType};
+    pub use tidemill_engine::files::{Access, Base, FileHandle, FilePath, FileScheme, FileSystem, FileType};
 }
 
 #[cfg(feature = "cli")]
@@ -213,6 +213,8 @@ use tidemill_modbus as _;
 use tidemill_mqtt as _;
 #[cfg(feature = "nats")]
 use tidemill_nats as _;
+#[cfg(feature = "objects")]
+use tidemill_objects as _;
 #[cfg(feature = "opcua")]
 use tidemill_opcua as _;
 #[cfg(feature = "postgres")]
