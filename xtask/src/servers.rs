@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, root, run, tools};
 
 /// A program that shows whether Debian's package is installed. Java 17 or newer.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("nats-server", "nats-server"),
@@ -15,6 +15,7 @@ const PACKAGES: [(&str, &str); 11] = [
     ("kcat", "kcat"),
     ("java", "default-jre-headless"),
     ("mvn", "maven"),
+    ("npm", "npm"),
     ("go", "golang-go"),
     ("curl", "curl"),
     ("setpriv", "util-linux"),
@@ -38,6 +39,7 @@ pub(crate) fn servers() -> Outcome {
     }
     kafka()?;
     modbus()?;
+    objects()?;
     opcua()?;
     telegraf()
 }
@@ -64,6 +66,23 @@ fn kafka() -> Outcome {
 /// Modbus devices, of a package of Python.
 fn modbus() -> Outcome {
     tools::python_with("modbus", &root().join("connectors/acceptance/servers/modbus.txt")).map(drop)
+}
+
+/// Object stores: packages of Python and of npm.
+fn objects() -> Outcome {
+    let servers = root().join("connectors/acceptance/servers");
+    tools::python_with("objects", &servers.join("objects.txt"))?;
+    let (folder, project) = (tools::cache().join("azurite"), servers.join("azurite.json"));
+    let (installed, failed) =
+        (folder.join("package.json"), |error| format!("{}: {error}", project.display()));
+    let wanted = std::fs::read(&project).map_err(failed)?;
+    if folder.join("node_modules/.bin/azurite-blob").exists()
+        && std::fs::read(&installed).is_ok_and(|found| found == wanted)
+    {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&installed, &wanted)).map_err(failed)?;
+    run(Command::new("npm").current_dir(&folder).args(["install", "--no-fund", "--no-audit", "--omit=dev"]))
 }
 
 /// The OPC UA server, of a package of Python.

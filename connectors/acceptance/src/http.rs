@@ -55,6 +55,8 @@ pub struct Answer {
 enum After {
     /// It serves further requests.
     Keep,
+    /// Likewise; the headers are complete.
+    Headers,
     /// It is closed without an answer.
     Close,
     /// Nothing is ever answered.
@@ -101,6 +103,12 @@ impl Answer {
     pub fn as_stream(mut self) -> Self {
         self.after = After::Stream;
         self
+    }
+
+    /// The same without the body, whose length stays in the headers: the answer to HEAD.
+    fn without_body(self) -> Self {
+        let length = self.body.len().to_string();
+        Self { body: Vec::new(), after: After::Headers, ..self }.with_header("content-length", &length)
     }
 
     fn head(&self) -> String {
@@ -239,7 +247,10 @@ fn serve(stream: Box<dyn Stream>, state: &(Mutex<State>, Condvar)) -> io::Result
         let answer = {
             let mut state = lock(&state.0);
             let answer = state.next.pop_front();
-            let answer = answer.unwrap_or_else(|| (state.then)(&request));
+            let mut answer = answer.unwrap_or_else(|| (state.then)(&request));
+            if request.method == "HEAD" {
+                answer = answer.without_body();
+            }
             state.requests.push(request);
             answer
         };
@@ -252,7 +263,7 @@ fn serve(stream: Box<dyn Stream>, state: &(Mutex<State>, Condvar)) -> io::Result
             stream.get_mut().write_all(&bytes)?;
             stream.get_mut().flush()?;
         }
-        if answer.after != After::Keep {
+        if !matches!(answer.after, After::Keep | After::Headers) {
             // Until the client or the test ends the connection.
             io::copy(&mut stream, &mut io::sink())?;
             return Ok(());

@@ -154,6 +154,14 @@ impl Job {
         Run::start(command)
     }
 
+    /// Starts the command in its folder with these variables of the environment and these arguments.
+    #[must_use]
+    pub fn spawn(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Run {
+        let mut command = self.tidemill();
+        command.args(arguments).envs(variables.iter().copied());
+        Run::start(command)
+    }
+
     /// The report of the last run that has ended.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`], [`Nats`], [`Kafka`], [`Influx`], [`Modbus`], [`OpcUa`], [`Telegraf`] |
+//! | [`server`] | one type per server: [`Mosquitto`], [`Postgres`], [`Nats`], [`Moto`], [`Azurite`], [`Kafka`], [`Influx`], [`Modbus`], [`OpcUa`], [`Telegraf`] |
 //! | [`authority`] | certificates for them and for their clients |
 //! | [`http`], [`mail`] | [`HttpSink`], [`MailSink`]: servers that record what they are given and answer as told |
 //! | [`echo`] | [`Echo`]: a server that sends back whatever it is told |
@@ -37,4 +37,4 @@ pub use job::{Ended, Job, Run};
 pub use mail::{Mail, MailSink};
 pub use port::Port;
 pub use proxy::{Direction, Fault, Proxy};
-pub use server::{Influx, Kafka, Modbus, Mosquitto, Nats, OpcUa, Postgres, Telegraf};
+pub use server::{Azurite, Influx, Kafka, Modbus, Mosquitto, Moto, Nats, OpcUa, Postgres, Telegraf};

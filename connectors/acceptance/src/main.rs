@@ -13,6 +13,8 @@ use tidemill_modbus as _;
 use tidemill_mqtt as _;
 #[cfg(feature = "nats")]
 use tidemill_nats as _;
+#[cfg(feature = "objects")]
+use tidemill_objects as _;
 #[cfg(feature = "opcua")]
 use tidemill_opcua as _;
 #[cfg(feature = "postgres")]
