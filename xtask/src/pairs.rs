@@ -3,7 +3,8 @@
 use crate::{Outcome, cargo_command, run, servers};
 
 /// The pairs: tests in `connectors/acceptance/tests/pairs.rs`.
-const PAIRS: [&str; 6] = [
+const PAIRS: [&str; 7] = [
+    "file_to_delta",
     "file_to_postgres",
     "kafka_to_kafka",
     "kafka_to_postgres",

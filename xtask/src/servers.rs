@@ -38,6 +38,7 @@ pub(crate) fn servers() -> Outcome {
         tools::install(&missing)?;
     }
     kafka()?;
+    delta()?;
     modbus()?;
     objects()?;
     opcua()?;
@@ -61,6 +62,14 @@ fn has_postgres() -> bool {
 fn kafka() -> Outcome {
     let project = root().join("connectors/acceptance/servers/kafka.xml");
     tools::jars(&tools::kept().join("kafka"), &project, tools::Dependencies::All)
+}
+
+/// Readers of Delta Lake tables, and Spark as the tests of the package `tidemill` have it.
+fn delta() -> Outcome {
+    tools::python_with("delta", &root().join("connectors/acceptance/servers/delta.txt"))?;
+    let spark = root().join("python/tests/spark");
+    tools::python_with("spark", &spark.join("requirements.txt"))?;
+    tools::jars_with("spark-jars", &spark.join("pom.xml")).map(drop)
 }
 
 /// Modbus devices, of a package of Python.

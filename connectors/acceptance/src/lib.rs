@@ -7,6 +7,7 @@
 //! | [`http`], [`mail`] | [`HttpSink`], [`MailSink`]: servers that record what they are given and answer as told |
 //! | [`echo`] | [`Echo`]: a server that sends back whatever it is told |
 //! | [`proxy`] | [`Proxy`]: it stands between tidemill and a server, and misbehaves as told |
+//! | [`lake`] | programs that read tables of a lake: delta-rs, Polars, DuckDB, Spark, PyIceberg |
 //! | [`job`] | [`Job`]: pipelines run by the command with all connectors, `tidemill-all` |
 //! | [`pairs`] | a source and a sink, through kills and restarts |
 //! | [`chance`] | random moments that can be repeated |
@@ -21,6 +22,7 @@ pub mod echo;
 mod environment;
 pub mod http;
 pub mod job;
+pub mod lake;
 mod listener;
 pub mod mail;
 pub mod pairs;

@@ -1,6 +1,8 @@
 //! The `tidemill` command with every connector.
 
 // Linked for their registrations.
+#[cfg(feature = "delta")]
+use tidemill_delta as _;
 #[cfg(feature = "http")]
 use tidemill_http as _;
 #[cfg(feature = "kafka")]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use tidemill_acceptance::lake::Reader;
 use tidemill_acceptance::server::Written;
 use tidemill_acceptance::{HttpSink, Influx, Job, Kafka, Mosquitto, OpcUa, Port, Postgres, Telegraf};
 
@@ -111,5 +112,36 @@ fn from_opcua_to_influxdb() {
     until(count, |&count| count == 4);
     let answer = influx.query("SELECT max(value) FROM temperatures GROUP BY line");
     assert!(answer.contains("23.5") && answer.contains("Line1") && !answer.contains("999"), "{answer}");
+    run.stop().success();
+}
+
+#[test]
+fn from_kafka_to_delta_lake() {
+    let kafka = Kafka::start();
+    kafka.create_topic("readings", 2);
+    let job = example("kafka-to-delta.toml");
+    let lake = job.path("lake").display().to_string();
+    let run = job.start_in(&[("KAFKA_BROKERS", &kafka.address()), ("LAKE", &lake)], &[]);
+    run.wait_for("exactly once");
+    let messages = "press={\"t\": \"2026-01-01T23:59:59Z\", \"temperature\": 20.5, \"pressure\": 1.2}\n\
+        press={\"t\": \"2026-01-02T00:00:00Z\", \"temperature\": 999, \"pressure\": 1.3}\n\
+        oven={\"t\": \"2026-01-02T00:00:01Z\", \"temperature\": 91.5, \"pressure\": 0.9}\n";
+    job.write("messages", messages);
+    let sent =
+        kafka.kcat().args(["-P", "-t", "readings", "-K", "=", "-l"]).arg(job.path("messages")).status();
+    assert!(sent.expect("kcat runs").success());
+    let columns = ["time", "sensor", "temperature", "pressure", "day"];
+    let read = || {
+        let is_there = job.path("lake/readings/_delta_log/00000000000000000001.json").exists();
+        if is_there { Reader::DeltaRs.rows(&format!("{lake}/readings"), &columns) } else { Vec::new() }
+    };
+    let rows = until(read, |rows| rows.len() == 2);
+    assert_eq!(
+        rows,
+        [
+            r#"["2026-01-01T23:59:59+00:00", "press", 20.5, 1.2, "2026-01-01"]"#,
+            r#"["2026-01-02T00:00:01+00:00", "oven", 91.5, 0.9, "2026-01-02"]"#,
+        ]
+    );
     run.stop().success();
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tidemill_acceptance::Kafka;
 use tidemill_acceptance::pairs::{
-    FileInput, FileOutput, HttpInput, Input, JetStreamInput, KafkaInput, KafkaOutput, MqttInput, Output,
-    Pair, PostgresOutput, Promise,
+    DeltaOutput, FileInput, FileOutput, HttpInput, Input, JetStreamInput, KafkaInput, KafkaOutput, MqttInput,
+    Output, Pair, PostgresOutput, Promise,
 };
 
 fn survive(name: &str, input: &dyn Input, output: &dyn Output, promise: Promise) {
@@ -20,6 +20,11 @@ fn broker() -> Arc<Mutex<Kafka>> {
 #[test]
 fn file_to_postgres() {
     survive("file → PostgreSQL", &FileInput::new(), &PostgresOutput::new(), Promise::ExactlyOnce);
+}
+
+#[test]
+fn file_to_delta() {
+    survive("file → Delta Lake", &FileInput::new(), &DeltaOutput::new(), Promise::ExactlyOnce);
 }
 
 #[test]

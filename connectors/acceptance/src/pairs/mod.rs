@@ -15,7 +15,7 @@ use crate::chance::{Chance, kills};
 use crate::{Ended, Job, Run};
 
 pub use inputs::{FileInput, HttpInput, JetStreamInput, KafkaInput, MqttInput};
-pub use outputs::{FileOutput, KafkaOutput, PostgresOutput};
+pub use outputs::{DeltaOutput, FileOutput, KafkaOutput, PostgresOutput};
 
 /// Without a record that arrives for so long, none will: a circuit breaker is open for five minutes at most.
 const LIMIT: Duration = Duration::from_secs(330);

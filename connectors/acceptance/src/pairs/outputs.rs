@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::Output;
+use crate::lake::Reader;
 use crate::listener::lock;
 use crate::process::succeed;
 use crate::{Kafka, Postgres};
@@ -53,6 +54,46 @@ impl Output for FileOutput {
         let (lines, _) = text.rsplit_once('\n').unwrap_or_default();
         let cells = lines.lines().skip(1).filter_map(|line| line.rsplit(',').next());
         cells.map(|cell| cell.parse().expect("a number")).collect()
+    }
+}
+
+/// A Delta Lake table.
+pub struct DeltaOutput(TempDir);
+
+impl DeltaOutput {
+    /// One that does not exist yet.
+    ///
+    /// # Panics
+    /// If there can be no folder for it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn table(&self) -> PathBuf {
+        self.0.path().join("readings")
+    }
+}
+
+impl Default for DeltaOutput {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Output for DeltaOutput {
+    fn sink(&self) -> String {
+        format!("type = 'delta'\npath = '{}'\ncreate = true\npartition_by = ['day']", self.table().display())
+    }
+
+    fn arrived(&self) -> Vec<u64> {
+        let table = self.table();
+        if !table.join("_delta_log/00000000000000000000.json").exists() {
+            return Vec::new();
+        }
+        let rows = Reader::DeltaRs.rows(&table.to_string_lossy(), &["n"]);
+        let number = |row: &String| row.trim_matches(['[', ']']).parse::<f64>().expect("a number");
+        rows.iter().map(|row| number(row) as u64).collect()
     }
 }
 
