@@ -9,25 +9,41 @@ use super::Timestamp;
 
 /// A clock: the machine's, or one that a test or a replay sets.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Reading);
+
+/// What a clock shows, in nanoseconds.
+#[derive(Clone, Debug, Default)]
+enum Reading {
+    #[default]
+    Machine,
+    Simulated(Arc<AtomicI64>),
+    /// The machine's, and so much more.
+    Shifted(Arc<AtomicI64>),
+}
 
 impl Clock {
     /// A clock that shows `time` until it is [set](Clock::set).
     pub fn simulated(time: Timestamp) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(time.as_nanos()))))
+        Self(Reading::Simulated(Arc::new(AtomicI64::new(time.as_nanos()))))
+    }
+
+    /// The machine's clock if it were ahead by so many nanoseconds, which may change.
+    pub fn shifted(nanos: Arc<AtomicI64>) -> Self {
+        Self(Reading::Shifted(nanos))
     }
 
     /// The current time.
     pub fn read(&self) -> Timestamp {
         match &self.0 {
-            Some(nanos) => Timestamp::from_nanos(nanos.load(Ordering::Relaxed)),
-            None => machine(),
+            Reading::Machine => machine(),
+            Reading::Simulated(nanos) => Timestamp::from_nanos(nanos.load(Ordering::Relaxed)),
+            Reading::Shifted(nanos) => machine().saturating_add(nanos.load(Ordering::Relaxed)),
         }
     }
 
-    /// Sets a simulated clock; the machine's cannot be set.
+    /// Sets a simulated clock; others cannot be set.
     pub fn set(&self, time: Timestamp) {
-        if let Some(nanos) = &self.0 {
+        if let Reading::Simulated(nanos) = &self.0 {
             nanos.store(time.as_nanos(), Ordering::Relaxed);
         }
     }
@@ -52,5 +68,10 @@ mod tests {
         let machine = Clock::default();
         machine.set(Timestamp::from_nanos(0));
         assert!(machine.read() > Timestamp::from_nanos(0));
+        let shift = Arc::new(AtomicI64::new(0));
+        let shifted = Clock::shifted(Arc::clone(&shift));
+        let before = shifted.read();
+        shift.store(3_600_000_000_000, Ordering::Relaxed);
+        assert!(shifted.read() >= before.saturating_add(3_600_000_000_000));
     }
 }
