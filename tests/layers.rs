@@ -31,7 +31,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
             &["pipeline"],
             &["runtime"],
             &["executor", "streaming", "run", "running"],
-            &["explain", "verify", "doctor", "outbox"],
+            &["explain", "verify", "doctor", "outbox", "chaos"],
         ],
     ),
     ("src", &[&["cli"]]),

@@ -11,7 +11,7 @@
 //! | 5 | [`pipeline`] | the pipeline as written, checked and planned |
 //! | 6 | [`runtime`] | what both runtimes share: workers that take chunks through the stages to the sinks |
 //! | 7 | [`executor`], [`streaming`], `run`, `running` | runs a bounded input; an unbounded one; whichever fits; on a thread of its own |
-//! | 8 | [`explain`], [`verify`], [`doctor`], [`outbox`] | describes what a pipeline would do; checks that all ways of running give the same output; checks every endpoint before a run; what sinks have not delivered |
+//! | 8 | [`explain`], [`verify`], [`doctor`], [`outbox`], [`chaos`] | describes what a pipeline would do; checks that all ways of running give the same output; checks every endpoint before a run; what sinks have not delivered; a run under faults |
 
 pub use tidemill_core::{
     batch, chain, error, format, kernel, metrics, offset, options, random, sensor, stage, time,
@@ -56,6 +56,7 @@ mod run;
 mod running;
 
 // Explanation and verification.
+pub mod chaos;
 pub mod doctor;
 pub mod explain;
 pub mod outbox;
