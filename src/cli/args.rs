@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use tidemill_engine::chaos::FaultKind;
 use tidemill_engine::source::Io;
 
 /// One pipeline for sensor data: threshold, normalise, average, alert, write.
@@ -27,6 +28,8 @@ pub(super) enum Verb {
     Replay(ReplayArgs),
     /// Run a pipeline in many ways, including live and resumed, and check that all give the same bytes
     Verify(VerifyArgs),
+    /// Run a pipeline while processes are killed, connections lost and a disk is full; report what was lost and what came twice
+    Chaos(ChaosArgs),
     /// Describe what a pipeline would do, stage by stage
     Explain(ValidateArgs),
     /// Check every endpoint of a pipeline: name, connection, TLS, login, permission, topic or table
@@ -168,6 +171,9 @@ pub(super) struct RunArgs {
     /// Show where the time went: per record, by part, and time spent waiting
     #[arg(long)]
     pub(super) timings: bool,
+    /// The plan of a chaos run that this process is part of
+    #[arg(long, value_name = "FILE", requires = "state", hide = true)]
+    pub(super) chaos_plan: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -211,6 +217,81 @@ pub(super) struct VerifyArgs {
     /// Seed of the random sizes and positions; by default, another one each time
     #[arg(long, value_name = "S")]
     pub(super) seed: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ChaosArgs {
+    #[command(flatten)]
+    pub(super) pipeline: FileArgs,
+    /// Read this recording instead of the pipeline's own input
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: Option<PathBuf>,
+    /// Read the input as live input is read
+    #[arg(long)]
+    pub(super) live: bool,
+    /// Seed of the schedule of faults; by default, another one each time
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// Number of faults, 0 to 10000
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub(super) count: u16,
+    /// Kinds of faults, separated by commas; by default, all
+    #[arg(long, value_enum, value_name = "KINDS", value_delimiter = ',')]
+    pub(super) faults: Vec<FaultArg>,
+    /// The time over which the input is spread
+    #[arg(long = "for", value_name = "DURATION", default_value = "20s")]
+    pub(super) spread: String,
+    /// Minimum time between two checkpoints
+    #[arg(long, value_name = "DURATION", default_value = "500ms")]
+    pub(super) checkpoint_every: String,
+    /// Replace every sink that does not write files by one that keeps its records, so that nothing outside is touched
+    #[arg(long, conflicts_with = "yes")]
+    pub(super) stand_ins: bool,
+    /// Write to the real targets of the sinks
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// A command that prints how many records the target of a sink has, such as `0=psql -Atc "select count(*) from readings"`; may be given several times
+    #[arg(long = "count-by", value_name = "SINK=COMMAND", requires = "yes")]
+    pub(super) counts: Vec<String>,
+    /// Number of worker threads, 1 to 1024; by default, the number of cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    pub(super) threads: Option<u16>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Keep outputs, state folders and logs in this folder, which must be new or empty; by default, they are removed
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FaultArg {
+    /// The process is killed (`kill -9`)
+    Kill,
+    /// The connection of a delivery is lost, before or after the target has the records
+    Drop,
+    /// Deliveries are slow, or the input where nothing is delivered
+    Slow,
+    /// Deliveries are answered with 429 or 500
+    Refuse,
+    /// The disk is full
+    Disk,
+    /// The clock jumps by up to two hours, forwards or back
+    Clock,
+}
+
+impl From<FaultArg> for FaultKind {
+    fn from(kind: FaultArg) -> Self {
+        match kind {
+            FaultArg::Kill => Self::Kill,
+            FaultArg::Drop => Self::Drop,
+            FaultArg::Slow => Self::Slow,
+            FaultArg::Refuse => Self::Refuse,
+            FaultArg::Disk => Self::Disk,
+            FaultArg::Clock => Self::Clock,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. A closed pipe ends a command silently.
 
 mod args;
+mod chaos;
 mod completions;
 mod doctor;
 mod exit;
@@ -72,6 +73,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Record(args) => record::record(&args),
         Verb::Replay(args) => replay::replay(&args),
         Verb::Verify(args) => verify::verify(&args),
+        Verb::Chaos(args) => chaos::chaos(&args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Init(args) => init::init(&args),

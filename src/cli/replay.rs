@@ -19,7 +19,16 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     // The original input must not be overwritten.
     let own = own.ok().map(|own| own.pipeline);
     let recorded = own.as_ref().map_or_else(Vec::new, inputs);
-    let recordings = own.map_or_else(|| Ok(vec![args.from.clone()]), |own| recordings(&args.from, &own))?;
+    let set = set.into_iter().chain(played(&args.from, own.as_ref())?).collect();
+    let pipeline = load::pipeline(&FileArgs { file, set, base })?;
+    let mut options = run_options(&args.run.drive);
+    options.open.speed = speed(&args.speed)?;
+    run_resolved(&args.run, &pipeline, options, &recorded)
+}
+
+/// The overrides that put the recording `from` in the place of the input of the pipeline, which is `own` where it can be had.
+pub(super) fn played(from: &Path, own: Option<&Pipeline>) -> Result<Vec<String>> {
+    let recordings = own.map_or_else(|| Ok(vec![from.to_owned()]), |own| recordings(from, own))?;
     let (sources, mut played) = (recordings.len(), Vec::new());
     for (at, from) in recordings.iter().enumerate() {
         check_recording(from)?;
@@ -28,11 +37,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
         played.push(format!("{source}.path={:?}", from.to_string_lossy()));
         played.push(format!("{source}.follow=false"));
     }
-    let set = set.into_iter().chain(played).collect();
-    let pipeline = load::pipeline(&FileArgs { file, set, base })?;
-    let mut options = run_options(&args.run.drive);
-    options.open.speed = speed(&args.speed)?;
-    run_resolved(&args.run, &pipeline, options, &recorded)
+    Ok(played)
 }
 
 /// The files that the pipeline reads without a recording.

@@ -17,6 +17,7 @@ use super::{log, observe, output};
 use tidemill_core::error::{Error, ErrorKind, PartIndex, Result};
 use tidemill_core::time::parse_duration;
 use tidemill_engine::atomic;
+use tidemill_engine::chaos::Plan;
 use tidemill_engine::notes;
 use tidemill_engine::pipeline::touched::written;
 use tidemill_engine::pipeline::{Guarantee, Parameters, Pipeline, Resolved, Touched};
@@ -45,6 +46,7 @@ pub(super) fn run_resolved(
         path.iter().try_for_each(|path| check_aside(path, what, resolved))?;
     }
     options.state = state(args)?;
+    let resolved = &under_faults(args, resolved, &mut options)?;
     // No promise is printed for a run that will be refused.
     let can_resume = resolved.pipeline.check_resumable().is_ok();
     // In a log, the run's own events have it.
@@ -90,6 +92,21 @@ fn touched(args: &RunArgs) -> Vec<Touched> {
     let written = written.into_iter().filter_map(|(path, role)| Some(Touched::written(path.as_ref()?, role)));
     let state = args.state.as_ref().map(Touched::state);
     written.chain(state).chain([load::read(&args.pipeline)]).collect()
+}
+
+/// The same pipeline under the faults of a chaos run, if this process is part of one.
+fn under_faults(args: &RunArgs, resolved: &Resolved, options: &mut RunOptions) -> Outcome<Resolved> {
+    let mut resolved = resolved.clone();
+    if let Some(path) = &args.chaos_plan {
+        let failed = |error| Error::io("read", path.display(), &error);
+        let text = std::fs::read(path).map_err(failed)?;
+        let plan: Plan = serde_json::from_slice(&text).map_err(|error| {
+            Error::usage(format!("{} is not the plan of a chaos run: {error}", path.display()))
+                .with_help("run it with `tidemill chaos`")
+        })?;
+        plan.apply(&mut resolved.pipeline, options)?;
+    }
+    Ok(resolved)
 }
 
 /// The delivery guarantees of a run with checkpoints, one line for each source and sink, printed before it begins.
