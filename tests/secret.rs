@@ -259,6 +259,12 @@ fn no_talk_tells_it() {
             run(&["replay", "p.toml", "--from", "day.rec"]);
             run(&["verify", "p.toml", "--rounds", "1"]);
             run(&["run", "p.toml", "--set", "stage.0.password=73", "--quiet"]);
+            if is_fine && at == 0 {
+                let faults =
+                    ["--seed", "1", "--count", "4", "--for", "1ms", "--stand-ins", "--keep", "chaos"];
+                let (said, output) = run(&[&["chaos", "p.toml"][..], &faults].concat());
+                assert!(output.status.success(), "{said}");
+            }
             let mistake = fs::read_to_string(folder.path().join("p.toml")).expect("read");
             fs::write(folder.path().join("p.toml"), mistake.replace("password = ", "passwort = "))
                 .expect("written");
