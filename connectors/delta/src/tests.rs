@@ -95,7 +95,7 @@ fn read(folder: &Path) -> Vec<(Record, Option<i32>)> {
         let data = ArrowEngineData::try_from_engine_data(data.expect("data")).expect("Arrow");
         all.extend(records(&(*data).into()));
     }
-    all.sort_by(|one: &(Record, _), other| (one.0.0, one.0.3).cmp(&(other.0.0, other.0.3)));
+    all.sort_by_key(|(record, _): &(Record, _)| (record.0, record.3));
     all
 }
 
@@ -257,7 +257,7 @@ proptest! {
             (expected, by.contains(&"day").then(|| record.0.div_euclid(86_400_000_000_000) as i32))
         };
         let mut expected: Vec<_> = batches.iter().flatten().map(expected).collect();
-        expected.sort_by(|one, other| (one.0.0, one.0.3).cmp(&(other.0.0, other.0.3)));
+        expected.sort_by_key(|(record, _)| (record.0, record.3));
         prop_assert_eq!(format!("{:?}", read(folder.path())), format!("{:?}", expected));
     }
 
