@@ -148,7 +148,8 @@ class Csv(Component):
     """A file of delimited text.
 
     Args:
-        path: The file; "-" is standard output. Missing folders are created.
+        path: The file; "-" is standard output. Missing folders are created. With the feature
+            `objects`, `s3://bucket/key` and the like are objects in a store.
         delimiter: The byte between fields, such as ",", ";" or "\\t".
         decimals: Digits after the decimal point; by default, the shortest text that reads back to
             the same bits.
@@ -250,7 +251,8 @@ class JsonLines(Component):
     """A file with one JSON object per record.
 
     Args:
-        path: The file; "-" is standard output. Missing folders are created.
+        path: The file; "-" is standard output. Missing folders are created. With the feature
+            `objects`, `s3://bucket/key` and the like are objects in a store.
         decimals: Digits after the decimal point; by default, the shortest text that reads back to
             the same bits.
         roll: When to end a file and begin another, and how long to keep files: `{ every = "1h",
@@ -338,7 +340,8 @@ class Parquet(Component):
     """A Parquet file: zstd, statistics, sensors as a dictionary.
 
     Args:
-        path: The file. Missing folders are created.
+        path: The file. Missing folders are created. With the feature `objects`, `s3://bucket/key`
+            and the like are objects in a store.
         level: The zstd level, from 1 (fast) to 22 (small).
         row_group: Records per row group: the unit that readers can skip, and that is held in memory
             while writing.

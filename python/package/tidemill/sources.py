@@ -25,7 +25,9 @@ class Csv(Component):
             .gz, .zst, .xz, .bz2 or .lz4 is decompressed. A .zip stands for the files in it,
             "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end
             with an address from which records keep arriving: "tcp-listen://host:port",
-            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
+            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path". With the
+            feature `objects`, an address such as `s3://bucket/year=*/*.csv` stands for files in an
+            object store.
         follow: Whether to keep reading files as they grow, and to read new files that match: for
             example rotated logs.
         sensor_from: Where the sensor is in a file's path, if no column has it: "stem" (the name
@@ -219,7 +221,9 @@ class Influx(Component):
             .gz, .zst, .xz, .bz2 or .lz4 is decompressed. A .zip stands for the files in it,
             "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end
             with an address from which records keep arriving: "tcp-listen://host:port",
-            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
+            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path". With the
+            feature `objects`, an address such as `s3://bucket/year=*/*.csv` stands for files in an
+            object store.
         follow: Whether to keep reading files as they grow, and to read new files that match: for
             example rotated logs.
         sensor_from: Where the sensor is in a file's path, if no column has it: "stem" (the name
@@ -358,7 +362,9 @@ class JsonLines(Component):
             .gz, .zst, .xz, .bz2 or .lz4 is decompressed. A .zip stands for the files in it,
             "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end
             with an address from which records keep arriving: "tcp-listen://host:port",
-            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
+            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path". With the
+            feature `objects`, an address such as `s3://bucket/year=*/*.csv` stands for files in an
+            object store.
         follow: Whether to keep reading files as they grow, and to read new files that match: for
             example rotated logs.
         sensor_from: Where the sensor is in a file's path, if no column has it: "stem" (the name
@@ -527,7 +533,9 @@ class Parquet(Component):
             .gz, .zst, .xz, .bz2 or .lz4 is decompressed. A .zip stands for the files in it,
             "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end
             with an address from which records keep arriving: "tcp-listen://host:port",
-            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
+            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path". With the
+            feature `objects`, an address such as `s3://bucket/year=*/*.csv` stands for files in an
+            object store.
         follow: Whether to keep reading files as they grow, and to read new files that match: for
             example rotated logs.
         sensor_from: Where the sensor is in a file's path, if no column has it: "stem" (the name
@@ -763,7 +771,9 @@ class Tsv(Component):
             .gz, .zst, .xz, .bz2 or .lz4 is decompressed. A .zip stands for the files in it,
             "a.zip/x.csv" and "a.zip/*.csv" for some of them. Parquet needs files. A list may end
             with an address from which records keep arriving: "tcp-listen://host:port",
-            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path".
+            "tcp://host:port", "udp://host:port", "unix-listen:///path" or "unix:///path". With the
+            feature `objects`, an address such as `s3://bucket/year=*/*.csv` stands for files in an
+            object store.
         follow: Whether to keep reading files as they grow, and to read new files that match: for
             example rotated logs.
         sensor_from: Where the sensor is in a file's path, if no column has it: "stem" (the name
