@@ -19,6 +19,7 @@ use super::seed::seed;
 #[test]
 fn clause_19_whatever_the_cuts_are_the_records_are_the_same() {
     let mut random = StdRng::seed_from_u64(seed());
+    let mut files = 0;
     for round in 0..24 {
         let place = Place::new();
         place.run(WHOLE, &PLAIN).expect("a run");
@@ -50,8 +51,11 @@ fn clause_19_whatever_the_cuts_are_the_records_are_the_same() {
             assert!(whole.starts_with(&so_far), "{told}: what is visible is a beginning");
         }
         let count = check(&place, &told);
-        assert!(roll.contains("1d") || count > 4, "{told}: {count} files");
+        // How often the clock is read, and so how many files there are, depends on the threads.
+        assert!(roll.contains("1d") || count > 1, "{told}: {count} files");
+        files += count;
     }
+    assert!(files > 24 * 4, "{files} files");
 }
 
 #[test]
