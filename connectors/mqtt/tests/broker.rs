@@ -246,6 +246,10 @@ fn messages_are_acknowledged_when_they_are_durable_over_the_connection_they_came
         (1..=2).for_each(|number| peer.publish(number, number, true));
         peer.publish(3, 9, false);
         assert_eq!(peer.acknowledged(3), [1, 2, 3]);
+        // The client waits for the answer, behind which all acknowledgements are.
+        let (kind, rest) = peer.packet().expect("UNSUBSCRIBE");
+        assert_eq!(kind, 0xa2);
+        peer.send(&[0xb0, 2, rest[0], rest[1]]);
         let (kind, _) = peer.packet().expect("DISCONNECT");
         assert_eq!(kind, 0xe0);
     });
@@ -268,6 +272,31 @@ fn messages_are_acknowledged_when_they_are_durable_over_the_connection_they_came
     );
     drop(source);
     broker.thread.join().expect("the broker");
+}
+
+#[test]
+fn a_connection_that_is_lost_while_the_source_ends_is_not_made_anew() {
+    let broker = Broker::start(move |accept| {
+        let mut peer = accept();
+        peer.accept(&[0x20, 2, 0, 0]);
+        peer.subscribe(Version::V4, 1);
+        peer.publish(1, 1, false);
+        assert_eq!(peer.acknowledged(1), [1]);
+        peer.packet().expect("UNSUBSCRIBE");
+    });
+    let mut source = broker.source(Version::V4, true);
+    source.begin().expect("begun");
+    read(&mut *source, 1);
+    let position = source.save().expect("saved").expect("a position");
+    source.durable(1, &position).expect("durable");
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let end = move || {
+        drop(source);
+        ended.send(()).expect("the test");
+    };
+    Builder::new().name("end".into()).spawn(end).expect("a thread");
+    broker.thread.join().expect("the broker");
+    has_ended.recv_timeout(LIMIT).expect("the source ends");
 }
 
 #[test]

@@ -7,14 +7,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::{Clock, Timestamp};
 use tokio::runtime::Builder;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::receiving::{Pending, Receiving};
@@ -51,7 +52,7 @@ pub(super) struct Link {
     commands: UnboundedSender<Command>,
     inbox: Arc<Inbox<Arrived>>,
     /// The reader closes: commands before that may take [`FAREWELL`].
-    closing: Arc<Notify>,
+    closing: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,12 +61,12 @@ impl Link {
         let (commands, received) = unbounded_channel();
         let failed = |error: std::io::Error| Error::io("cannot start a thread for", "MQTT", &error);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let closing = Arc::default();
+        let (closing, is_closing) = watch::channel(false);
         let worker = Worker {
             subscriptions,
             inbox: Arc::clone(&inbox),
             commands: received,
-            closing: Arc::clone(&closing),
+            is_closing,
             connection: 0,
             is_subscribed: false,
         };
@@ -88,8 +89,9 @@ impl Link {
 
     /// Lets the thread do what it was told before, and end.
     pub(super) fn close(&self) {
+        // First, so that whoever has met the command knows it too.
+        self.closing.send_replace(true);
         self.send(Command::Close);
-        self.closing.notify_one();
     }
 }
 
@@ -109,7 +111,8 @@ struct Worker {
     subscriptions: Subscriptions,
     inbox: Arc<Inbox<Arrived>>,
     commands: UnboundedReceiver<Command>,
-    closing: Arc<Notify>,
+    /// Whether the reader closes.
+    is_closing: watch::Receiver<bool>,
     /// The connections so far.
     connection: u64,
     /// The broker has accepted the subscriptions.
@@ -123,6 +126,8 @@ impl Worker {
             let before = self.inbox.connections().made;
             let error = match self.connect::<C>().await {
                 Ok(()) => break None,
+                // What was to be sent comes again.
+                Err(_) if *self.is_closing.borrow() => break None,
                 Err(error) => error,
             };
             // Brokers may also refuse by ending the connection.
@@ -143,16 +148,9 @@ impl Worker {
         self.inbox.end(error);
     }
 
-    /// Waits, unless the reader closes. Acknowledgements are of no use now: the messages come again.
-    async fn pause(&mut self, delay: std::time::Duration) -> ControlFlow<()> {
-        let closed = async {
-            loop {
-                if let None | Some(Command::Close) = self.commands.recv().await {
-                    return;
-                }
-            }
-        };
-        match timeout(delay, closed).await {
+    /// Waits, unless the reader closes.
+    async fn pause(&mut self, delay: Duration) -> ControlFlow<()> {
+        match timeout(delay, closed(&mut self.is_closing)).await {
             Ok(()) => ControlFlow::Break(()),
             Err(_) => ControlFlow::Continue(()),
         }
@@ -163,7 +161,7 @@ impl Worker {
         let mut client = C::new(&self.subscriptions.setup)?;
         let sender = client.sender();
         self.connection += 1;
-        let Self { subscriptions, inbox, commands, closing, connection, is_subscribed } = self;
+        let Self { subscriptions, inbox, commands, is_closing, connection, is_subscribed } = self;
         let (connection, pending) = (*connection, Pending::default());
         let sending = sender.clone();
         let mut receiving =
@@ -172,7 +170,7 @@ impl Worker {
         tokio::select! {
             lost = &mut receive => return lost,
             () = obey(&sender, commands, connection, &pending) => {}
-            () = overdue(closing) => return Ok(()),
+            () = overdue(is_closing) => return Ok(()),
         }
         // The client is asked to disconnect, and ends with an error when it has.
         let disconnected = async { tokio::join!(sender.disconnect(), receive) };
@@ -212,8 +210,14 @@ async fn obey(
     }
 }
 
+/// Returns when the reader closes.
+async fn closed(is_closing: &mut watch::Receiver<bool>) {
+    // An error: the reader is gone.
+    let _gone = is_closing.wait_for(|is_closing| *is_closing).await;
+}
+
 /// Returns when it is too late for what the reader asked for before it closed.
-async fn overdue(closing: &Notify) {
-    closing.notified().await;
+async fn overdue(is_closing: &mut watch::Receiver<bool>) {
+    closed(is_closing).await;
     sleep(FAREWELL).await;
 }
