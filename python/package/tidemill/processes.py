@@ -157,6 +157,8 @@ class _Pool:
         return iter([_read(given)] if isinstance(given, bytes) else given)
 
     def _died(self) -> BaseException:
+        # The executor's thread asks for the exit codes too, and the fork server tells each once: of two that ask at once, one is told 255.
+        self._executor.shutdown(wait=True)
         codes = [process.exitcode for process in self._processes]
         if _INTERRUPTED in codes:
             return KeyboardInterrupt()
