@@ -3,6 +3,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `TIDEMILL_KILLS` | how often things are killed; the tests say how often if it is not given |
+//! | `TIDEMILL_OUTAGE` | for how many seconds a server is down; the tests say how long if it is not given |
 //! | `TIDEMILL_SEED` | replays the delays of an earlier run; what happens at such a moment depends on the machine too |
 
 use std::collections::hash_map::RandomState;
@@ -18,6 +19,15 @@ use crate::environment;
 #[must_use]
 pub fn kills(otherwise: u64) -> u64 {
     environment::number("TIDEMILL_KILLS").unwrap_or(otherwise)
+}
+
+/// For how long a server is down: as the environment says, else `otherwise`.
+///
+/// # Panics
+/// If the environment says it with something that is not a number.
+#[must_use]
+pub fn outage(otherwise: Duration) -> Duration {
+    environment::number("TIDEMILL_OUTAGE").map_or(otherwise, Duration::from_secs)
 }
 
 /// Numbers that look random, from a seed.

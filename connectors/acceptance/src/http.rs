@@ -204,6 +204,11 @@ impl HttpSink {
         lock(&self.state.0).requests.clone()
     }
 
+    /// Forgets the requests so far.
+    pub fn clear(&self) {
+        lock(&self.state.0).requests.clear();
+    }
+
     /// How many requests were received.
     #[must_use]
     pub fn count(&self) -> usize {

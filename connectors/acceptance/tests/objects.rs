@@ -1,5 +1,5 @@
-//! Files in object stores: S3 and the like interface of Google by moto and by a store of these tests that misbehaves, Azure by Azurite, and web servers. What is expected is what the same
-//! pipeline does with local files.
+//! Files in object stores: S3, and the interface of Google that is like it, by moto and by a store of these tests that misbehaves; Azure by
+//! Azurite; and web servers. What is expected is what the same pipeline does with local files.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -8,14 +8,13 @@
 
 #![cfg(feature = "objects")]
 
-use std::collections::BTreeMap;
+#[path = "objects/misbehaving.rs"]
+mod misbehaving;
+
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
 
 use tidemill_acceptance::chance::{Chance, kills};
-use tidemill_acceptance::http::Request;
-use tidemill_acceptance::server::s3;
-use tidemill_acceptance::{Answer, Azurite, Ended, HttpSink, Job, Moto};
+use tidemill_acceptance::{Azurite, Ended, Job, Moto};
 
 const RUN: [&str; 4] = ["run", "pipeline.toml", "--progress", "never"];
 const RESUMED: [&str; 8] =
@@ -225,185 +224,6 @@ fn a_run_that_reads_objects_resumes_where_it_was_killed() {
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
-}
-
-/// A store of these tests: what it has, and how it misbehaves.
-#[derive(Default)]
-struct Store {
-    objects: BTreeMap<String, (Vec<u8>, u64)>,
-    /// Requests to fail before the next that succeeds.
-    failures: u32,
-    ignores_ranges: bool,
-    has_tags: bool,
-    /// Replaces each object after so many requests for its content.
-    replaced_after: Option<u32>,
-}
-
-impl Store {
-    fn answer(&mut self, request: &Request) -> Answer {
-        if self.failures > 0 {
-            self.failures -= 1;
-            return Answer::status(503).with_body(
-                "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>",
-            );
-        }
-        let path = request.path.split('?').next().unwrap_or_default().to_owned();
-        if request.method == "PUT" {
-            self.objects.insert(path, (request.body.clone(), 1));
-            return Answer::status(200).with_header("etag", "\"new\"");
-        }
-        if path == "/bkt" {
-            return Answer::status(200)
-                .with_body("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>");
-        }
-        let Some((bytes, version)) = self.objects.get(&path).cloned() else {
-            return Answer::status(404).with_body("<Error><Code>NoSuchKey</Code></Error>");
-        };
-        let tag = format!("\"v{version}\"");
-        let answered = |answer: Answer| if self.has_tags { answer.with_header("etag", &tag) } else { answer };
-        if request.header("if-match").is_some_and(|wanted| wanted != tag) {
-            return Answer::status(412);
-        }
-        let range = request.header("range").filter(|_| !self.ignores_ranges);
-        let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-        let Some((from, to)) = range else { return answered(Answer::status(200)).with_body(bytes) };
-        let (from, to): (usize, usize) = (from.parse().expect("a number"), to.parse().expect("a number"));
-        let to = to.min(bytes.len() - 1);
-        let content = format!("bytes {from}-{to}/{}", bytes.len());
-        let answer =
-            answered(Answer::status(206)).with_header("content-range", &content).with_body(&bytes[from..=to]);
-        if let Some(left) = &mut self.replaced_after {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.objects.insert(path, ([&bytes[..], b"\n"].concat(), version + 1));
-            }
-        }
-        answer
-    }
-}
-
-/// Starts the store.
-fn misbehaving(store: Store) -> (HttpSink, Arc<Mutex<Store>>) {
-    let (server, store) = (HttpSink::start(), Arc::new(Mutex::new(store)));
-    let shared = Arc::clone(&store);
-    server.answer_by(move |request| shared.lock().expect("no panic").answer(request));
-    (server, store)
-}
-
-fn of(path: &str, bytes: &[u8]) -> BTreeMap<String, (Vec<u8>, u64)> {
-    BTreeMap::from([(path.to_owned(), (bytes.to_vec(), 1))])
-}
-
-#[test]
-fn a_store_that_is_busy_is_asked_again() {
-    let text = readings(1_000, ',');
-    let store = Store {
-        objects: of("/bkt/in.csv", text.as_bytes()),
-        failures: 4,
-        has_tags: true,
-        ..Store::default()
-    };
-    let (server, store) = misbehaving(store);
-    let job = Job::new(&pipeline(
-        "type = 'csv'\npath = 's3://bkt/in.csv'",
-        "type = 'csv'\npath = 's3://bkt/out.csv'",
-    ));
-    run(&job, s3(server.port()), &RUN).success();
-    assert_eq!(
-        store.lock().expect("no panic").objects["/bkt/out.csv"]
-            .0
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count(),
-        1_001
-    );
-    // It stays busy: an error that says what the store says, and no secret.
-    store.lock().expect("no panic").failures = u32::MAX;
-    let said = run(&job, s3(server.port()), &RUN).failure();
-    assert!(said.contains("s3://bkt/in.csv") && said.contains("503"), "{said}");
-    assert!(!said.contains("hunter2"), "{said}");
-}
-
-#[test]
-fn an_object_that_is_replaced_while_it_is_read_ends_the_run() {
-    for has_tags in [true, false] {
-        // Several blocks; without tags, another length is what shows it.
-        let objects = of("/bkt/in.csv", readings(300_000, ',').as_bytes());
-        let store = Store { objects, has_tags, replaced_after: Some(2), ..Store::default() };
-        let (server, _store) = misbehaving(store);
-        let job = Job::new(&pipeline(
-            &format!(
-                "type = 'csv'\npath = '{}bkt/in.csv'",
-                if has_tags { "s3://".to_owned() } else { format!("http://127.0.0.1:{}/", server.port()) }
-            ),
-            "type = 'csv'\npath = 'out.csv'",
-        ));
-        let said = run(&job, s3(server.port()), &RUN).failure();
-        assert!(said.contains("input changed while reading"), "{said}");
-        assert!(!job.path("out.csv").exists(), "nothing is published");
-    }
-}
-
-#[test]
-fn a_refused_key_says_which_variables_to_check_and_shows_none() {
-    let server = HttpSink::start();
-    let body = "<Error><Code>SignatureDoesNotMatch</Code><Message>Check your key.</Message><StringToSign>signed</StringToSign></Error>";
-    server.answer_by(move |_| Answer::status(403).with_body(body));
-    for (source, sink) in
-        [("s3://bkt/in.csv", "out.csv"), ("s3://bkt/*.csv", "out.csv"), ("in.csv", "s3://bkt/out.csv")]
-    {
-        let job = Job::new(&pipeline(
-            &format!("type = 'csv'\npath = '{source}'"),
-            &format!("type = 'csv'\npath = '{sink}'"),
-        ));
-        job.write("in.csv", &readings(10, ','));
-        for arguments in [&RUN[..], &["doctor", "pipeline.toml"]] {
-            let mut variables = s3(server.port()).to_vec();
-            variables.push(("AWS_SESSION_TOKEN", "hunter2too".into()));
-            let ended = run(&job, variables, arguments);
-            assert!(!ended.said.contains("hunter2") && !ended.said.contains("signed"), "{}", ended.said);
-            if arguments == &RUN[..] {
-                let said = ended.failure();
-                assert!(said.contains("403") && said.contains("AWS_SECRET_ACCESS_KEY"), "{source}: {said}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_web_server_is_read_if_it_answers_in_ranges() {
-    let text = readings(200_000, ',');
-    let (server, store) =
-        misbehaving(Store { objects: of("/data/x%20y.csv", text.as_bytes()), ..Store::default() });
-    let source = format!("type = 'csv'\npath = '{}/data/x%20y.csv'", server.url());
-    let job = Job::new(&pipeline(&source, "type = 'csv'\npath = 'again'"));
-    job.write("in.csv", &text);
-    let expected = local(&job, "type = 'csv'\npath = 'in.csv'", "type = 'csv'\npath = 'out'");
-    let none: [(&str, String); 0] = [];
-    run(&job, none.clone(), &RUN).success();
-    assert!(job.read("again").into_bytes() == expected);
-    store.lock().expect("no panic").ignores_ranges = true;
-    let said = run(&job, none.clone(), &RUN).failure();
-    assert!(said.contains("ranges") && said.contains("download"), "{said}");
-    for (path, what) in [
-        (format!("{}/data/*.csv", server.url()), "does not list"),
-        (format!("{}/nothing.csv", server.url()), "there is no file"),
-        (format!("http://user:hunter2@{}/x.csv", server.address()), "credentials"),
-        (format!("{}/x.csv?key=hunter2", server.url()), "query"),
-    ] {
-        job.write(
-            "pipeline.toml",
-            &pipeline(&format!("type = 'csv'\npath = '{path}'"), "type = 'csv'\npath = 'again'"),
-        );
-        let said = run(&job, none.clone(), &RUN).failure();
-        assert!(said.contains(what) && !said.contains("hunter2"), "{path}: {said}");
-    }
-    job.write(
-        "pipeline.toml",
-        &pipeline("type = 'csv'\npath = 'in.csv'", &format!("type = 'csv'\npath = '{}/x.csv'", server.url())),
-    );
-    let said = run(&job, none, &["validate", "pipeline.toml"]).failure();
-    assert!(said.contains("not written"), "{said}");
 }
 
 #[test]
