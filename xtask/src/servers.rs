@@ -91,7 +91,8 @@ fn objects() -> Outcome {
         return Ok(());
     }
     std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&installed, &wanted)).map_err(failed)?;
-    run(Command::new("npm").current_dir(&folder).args(["install", "--no-fund", "--no-audit", "--omit=dev"]))
+    let options = ["install", "--no-fund", "--no-audit", "--omit=dev", "--prefix"];
+    run(Command::new("npm").args(options).arg(&folder))
 }
 
 /// The OPC UA server, of a package of Python.

@@ -188,11 +188,11 @@ pub fn create_new(path: &Path, access: Access) -> io::Result<File> {
 }
 
 /// The effective user of this process.
-fn user() -> u32 {
+pub(super) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn refused(why: &'static str) -> io::Error {
+pub(super) fn refused(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::{FileHandle, FileSystem, make_lasting_folder, refused, user};
+use super::disk::{refused, user};
+use super::{FileHandle, FileSystem, make_lasting_folder};
 
 /// The name of the folder.
 const STAGED: &str = "staged";
