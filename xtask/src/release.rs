@@ -34,6 +34,9 @@ const SYSTEMS: [System; 2] = [
     },
 ];
 
+/// A released binary has all connectors: whoever downloads one cannot choose.
+const CONNECTORS: &str = "connectors";
+
 const CHECKSUMS: &str = "SHA256SUMS";
 
 /// Shells that the command writes completions for: name, folder of a Debian package, file.
@@ -97,11 +100,12 @@ impl Release {
     /// The static binary for a system.
     fn build(&self, system: &System) -> Result<PathBuf, String> {
         run(Command::new("rustup").args(["target", "add", system.target]))?;
-        let arguments =
-            ["zigbuild", "--locked", "--package", "tidemill", "--bin", "tidemill", "--profile", self.profile];
+        let arguments = ["zigbuild", "--locked", "--package", "tidemill", "--bin", "tidemill"];
         // Line tables, which a release build has for the profiler, are a third of the file.
         let strip = format!("CARGO_PROFILE_{}_STRIP", self.profile.to_uppercase());
-        run(zig::cargo_zigbuild()?.args(arguments).args(["--target", system.target]).env(strip, "symbols"))?;
+        let mut build = zig::cargo_zigbuild()?;
+        build.args(arguments).args(["--features", CONNECTORS, "--profile", self.profile]);
+        run(build.args(["--target", system.target]).env(strip, "symbols"))?;
         Ok(crate::target()?.join(system.target).join(self.profile).join("tidemill"))
     }
 
@@ -177,6 +181,12 @@ impl Release {
         let version = output(system.command(&program)?.arg("--version"))?;
         if version.trim() != format!("tidemill {}", self.version) {
             return Err(format!("`{} --version` says `{}`", program.display(), version.trim()));
+        }
+        let list = output(system.command(&program)?.arg("list"))?;
+        if let Some(missing) =
+            ["delta", "kafka", "mqtt", "opcua", "postgres"].iter().find(|name| !list.contains(*name))
+        {
+            return Err(format!("`{} list` lacks the connector `{missing}`", program.display()));
         }
         let written = root.join("clean.csv");
         for (pipeline, text) in [("to.toml", TO_PARQUET), ("from.toml", FROM_PARQUET)] {

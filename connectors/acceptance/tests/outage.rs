@@ -36,7 +36,7 @@ const OPEN: u64 = 5;
 /// A job whose source is a port that it listens at, with this sink.
 fn job(port: u16, sink: &str) -> Job {
     Job::new(&format!(
-        "[source]\ntype = 'csv'\npath = 'tcp://127.0.0.1:{port}'\ntime = 'time'\ntime_format = 'ms'\nsensor = 'sensor'\nmeasurements = ['value']\n\
+        "[source]\ntype = 'csv'\npath = 'tcp-listen://127.0.0.1:{port}'\ntime = 'time'\ntime_format = 'ms'\nsensor = 'sensor'\nmeasurements = ['value']\n\
          [[sink]]\n{sink}\nbreaker = {{ calls = {CALLS}, open = '{OPEN}s' }}\n"
     ))
 }
