@@ -249,6 +249,7 @@ impl HttpSink {
 fn serve(stream: Box<dyn Stream>, state: &(Mutex<State>, Condvar)) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream)? {
+        let is_last = request.header("connection").is_some_and(|how| how.eq_ignore_ascii_case("close"));
         let answer = {
             let mut state = lock(&state.0);
             let answer = state.next.pop_front();
@@ -262,6 +263,9 @@ fn serve(stream: Box<dyn Stream>, state: &(Mutex<State>, Condvar)) -> io::Result
         state.1.notify_all();
         if answer.after == After::Close {
             return Ok(());
+        }
+        if is_last && answer.after == After::Keep {
+            return stream.get_mut().write_all(&[answer.head().as_bytes(), &answer.body].concat());
         }
         if answer.after != After::Hang {
             let bytes = [answer.head().as_bytes(), &answer.body].concat();
