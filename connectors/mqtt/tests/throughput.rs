@@ -2,12 +2,11 @@
 //!
 //! `cargo test --release -p tidemill-mqtt --test throughput -- --ignored --nocapture`
 
-use std::io::{BufWriter, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rumqttc_v5::{AsyncClient, Event, MqttOptions, Packet};
+use rumqttc_v5::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use tidemill_connect::message::{Messages, Payload};
 use tidemill_engine::format::columns::ColumnOptions;
 use tidemill_engine::sensor::Sensors;
@@ -48,16 +47,31 @@ impl Mosquitto {
         let session =
             ["-p", &port, "-V", "5", "-x", "3600", "-i", id, "-c", "-q", "1", "-t", "plant/+", "-E"];
         assert!(Command::new("mosquitto_sub").args(session).status().expect("it runs").success());
-        // Its own client, since it takes the library's many minutes.
-        let mut client = Command::new("mosquitto_pub");
-        client.args(["-p", &port, "-V", "5", "-q", "1", "-t", "plant/t1", "-l"]).stdin(Stdio::piped());
-        let mut client = client.spawn().expect("it runs");
-        let mut lines = BufWriter::new(client.stdin.take().expect("a pipe"));
-        for number in 0..MESSAGES {
-            writeln!(lines, "{number}.5").expect("written");
-        }
-        drop(lines);
-        assert!(client.wait().expect("it ends").success());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(self.publish());
+    }
+
+    async fn publish(&self) {
+        let mut options = MqttOptions::new("filler", ("127.0.0.1", self.port));
+        // The library looks through all messages under way for each that it sends.
+        options.set_outgoing_inflight_upper_limit(100);
+        let (client, mut events) = AsyncClient::builder(options).capacity(1000).build();
+        let publish = async {
+            for number in 0..MESSAGES {
+                let payload = format!("{number}.5").into_bytes();
+                let options = PublishOptions::new(QoS::AtLeastOnce);
+                client.publish("plant/t1", payload, options).await.expect("queued");
+            }
+        };
+        let acknowledged = async {
+            let mut left = MESSAGES;
+            while left > 0 {
+                if let Event::Incoming(Packet::PubAck(_)) = events.poll().await.expect("an event") {
+                    left -= 1;
+                }
+            }
+        };
+        tokio::join!(publish, acknowledged);
     }
 }
 
