@@ -139,7 +139,6 @@ fn through_an_outage(
     println!(
         "{name}: down for {outage:?} at {LOAD} records/s: breaker open after {opened:.1?}, then {made} probes ({permitted} permitted), caught up after {caught_up:.1?}; \
          memory {:.1} MiB before, {:.1} during, {:.1} after",
-        permitted(outage),
         mib(before),
         mib(during),
         mib(after)
