@@ -15,8 +15,8 @@ use tidemill_engine::error::Error;
 
 use super::reasons::{self, Refusal};
 use super::{
-    Ack, Client, Event, FAREWELL, Message, Outgoing, Properties, REQUESTS, Sender, Setup, UNUSED, insecure,
-    refused, too_large, unavailable,
+    Ack, Client, Event, FAREWELL, Message, Outgoing, Properties, REQUESTS, Sender, Setup, UNDER_WAY, UNUSED,
+    insecure, refused, too_large, unavailable,
 };
 
 /// A client of MQTT 5.
@@ -48,7 +48,8 @@ impl Client for V5 {
         options
             .set_ack_mode(ack_mode)
             .set_max_request_batch(REQUESTS)
-            .set_read_batch_size(setup.read_batch());
+            .set_read_batch_size(setup.read_batch())
+            .set_outgoing_inflight_upper_limit(UNDER_WAY);
         if setup.session.is_some() {
             let ack_mode = match setup.acknowledges {
                 true => PersistedAckMode::Automatic,
@@ -106,7 +107,7 @@ impl SessionStore for Nothing {
             client_id: self.client_id.clone(),
             clean_start: false,
             session_expiry_interval: None,
-            outgoing_inflight_upper_limit: None,
+            outgoing_inflight_upper_limit: Some(UNDER_WAY),
             ack_mode: self.ack_mode,
             last_pkid: 0,
             last_puback: 0,
