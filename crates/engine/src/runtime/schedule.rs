@@ -7,8 +7,14 @@ use std::time::{Duration, Instant};
 use super::meters::CheckpointMeters;
 use crate::cuts::CutRequest;
 
-/// The least time between two requested checkpoints, so that requests cannot keep the run from its work.
-const LEAST: Duration = Duration::from_millis(50);
+/// The time from one checkpoint to one that is requested, at most; see [`Schedule::pause`].
+const LONGEST: Duration = Duration::from_millis(50);
+
+/// That time, at least.
+const SHORTEST: Duration = Duration::from_millis(5);
+
+/// That time, as a multiple of what the checkpoint took.
+const SHARE: u32 = 4;
 
 /// Schedules checkpoints.
 #[derive(Debug)]
@@ -34,7 +40,7 @@ impl Schedule {
     pub(crate) fn is_due(&mut self, is_dirty: bool) -> bool {
         let Some(every) = self.every else { return false };
         let waited = self.last.elapsed();
-        let is_asked = self.cuts.is_asked() && waited >= every.min(LEAST);
+        let is_asked = self.cuts.is_asked() && waited >= self.pause().min(every);
         if !is_asked && (!is_dirty || waited < every) {
             return false;
         }
@@ -46,6 +52,13 @@ impl Schedule {
             self.cuts.begin();
         }
         !is_busy
+    }
+
+    /// The least time between two checkpoints of which the second is requested: so long that requests cannot keep the run from its work, and no longer,
+    /// since a client may wait for its answer.
+    fn pause(&self) -> Duration {
+        let took = self.meters.as_ref().and_then(|meters| meters.took());
+        took.map_or(LONGEST, |took| took.saturating_mul(SHARE).clamp(SHORTEST, LONGEST))
     }
 }
 
@@ -83,19 +96,19 @@ mod tests {
         let mut schedule = Schedule { is_busy: Some(Arc::clone(&is_busy)), ..every(hour) };
         let before =
             |schedule: &mut Schedule, time| schedule.last = schedule.last.checked_sub(time).expect("a time");
-        before(&mut schedule, LEAST);
+        before(&mut schedule, LONGEST);
         assert!(!schedule.is_due(true), "nobody has asked");
         schedule.cuts.ask();
         schedule.cuts.ask();
         assert!(schedule.is_due(false), "it is asked for, though nothing has come");
         schedule.cuts.ask();
         assert!(!schedule.is_due(true), "one has just begun");
-        before(&mut schedule, LEAST);
+        before(&mut schedule, LONGEST);
         assert!(!schedule.is_due(true), "it is still on its way");
         is_busy.store(false, Ordering::Release);
         assert!(schedule.is_due(true), "the request has waited for that");
         is_busy.store(false, Ordering::Release);
-        before(&mut schedule, LEAST);
+        before(&mut schedule, LONGEST);
         assert!(!schedule.is_due(true), "one checkpoint answers all requests before it");
         // Whoever wants more of them has them.
         let mut often = every(Duration::ZERO);
@@ -107,5 +120,17 @@ mod tests {
             !Schedule { cuts: asked, ..Schedule::never() }.is_due(true),
             "without a folder there are none"
         );
+    }
+
+    #[test]
+    fn requests_are_answered_sooner_where_checkpoints_are_fast() {
+        let meters = Arc::new(CheckpointMeters::default());
+        let schedule = Schedule { meters: Some(Arc::clone(&meters)), ..every(Duration::from_secs(3600)) };
+        let mut pauses = vec![schedule.pause()];
+        for micros in [100, 5_000, 90_000] {
+            meters.made(Duration::from_micros(micros), 1);
+            pauses.push(schedule.pause());
+        }
+        assert_eq!(pauses, [50, 5, 20, 50].map(Duration::from_millis));
     }
 }

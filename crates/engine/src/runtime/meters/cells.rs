@@ -290,6 +290,12 @@ impl CheckpointMeters {
         self.is_deferred.store(false, Ordering::Relaxed);
     }
 
+    /// How long the last one took until it was durable.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        (self.made.load(Ordering::Relaxed) > 0)
+            .then(|| Duration::from_micros(self.micros.load(Ordering::Relaxed)))
+    }
+
     /// One is due, and has to wait for the one before it.
     pub(crate) fn defers(&self) {
         if !self.is_deferred.swap(true, Ordering::Relaxed) {
