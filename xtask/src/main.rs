@@ -48,6 +48,8 @@ usage: cargo xtask <task>
          count the instructions of the kernels under valgrind, fail if they grew (--record: keep the counts)
   peers  benchmark the same jobs with tidemill and its peers (--help: its options)
   live   benchmark throughput, latency and memory of live runs (--help: its options)
+  shapes
+         measure how the time of a row depends on how a file is written, beside Polars (options: `cargo xtask shapes --help`)
   scaling
          benchmark one pipeline on files of several sizes and kinds (--help: its options)";
 
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         ["peers", options @ ..] => peers::peers(options),
         ["live", options @ ..] => live::live(options),
         ["scaling", options @ ..] => peers::scaling(options),
+        ["shapes", options @ ..] => peers::shapes(options),
         _ => Err(USAGE.into()),
     };
     match result {

@@ -1,0 +1,23 @@
+"""The files of the shapes, kept for the next run."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from shapes.shapes import SEED, Shape
+
+
+def file_of(shape: Shape, rows: int, folder: Path) -> Path:
+    """The file of `shape`, made if it is not there."""
+    count = shape.rows(rows)
+    path = folder / f"shape-{shape.name}-{count}-{SEED}.csv"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # The file appears under its name only when it is complete.
+        unfinished = path.with_suffix(".part")
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            file.write(shape.header + ("\r\n" if shape.name == "crlf" else "\n"))
+            file.writelines(f"{line}\n" for line in shape.lines(count, random.Random(SEED)))
+        unfinished.rename(path)
+    return path
