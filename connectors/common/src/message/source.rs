@@ -75,7 +75,12 @@ pub trait Subscription: Send {
         Ok(())
     }
 
-    /// Remarks for the end of the run, such as the number of lost connections.
+    /// The number of messages that wait at the origin, where it is known without asking: shown as `tidemill_source_waiting_messages`.
+    fn waiting(&self) -> Option<u64> {
+        None
+    }
+
+    /// Remarks for the end of the run, such as the number of lost connections. While it runs, others see them by [`SourceMeter`](tidemill_engine::meter::SourceMeter).
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
@@ -180,6 +185,10 @@ impl<S: Subscription> Source for MessageSource<S> {
 
     fn remarks(&self) -> Vec<String> {
         [self.subscription.remarks(), self.lines.remarks()].concat()
+    }
+
+    fn waiting(&self) -> Option<u64> {
+        self.subscription.waiting()
     }
 
     fn progress(&self) -> Progress {

@@ -33,6 +33,7 @@ use crate::cuts::CutRequest;
 use crate::error::{Error, Masks, Result};
 use crate::files::Base;
 use crate::format::{Chunk, Decoded};
+use crate::meter::SourceMeter;
 use crate::offset::Offset;
 use crate::options::{Configure, Named, Options};
 use crate::probe::Probe;
@@ -114,6 +115,8 @@ pub struct OpenOptions {
     pub outputs: Arc<Outputs>,
     /// Requests a checkpoint before the next one is due, for a source that receives no more until earlier records are durable.
     pub cuts: CutRequest,
+    /// Reports whether the source is connected, and what it counts, while it runs.
+    pub meter: SourceMeter,
     /// Secrets to mask in anything that the source prints itself, other than errors and the report.
     pub masks: Arc<Masks>,
 }
@@ -169,6 +172,7 @@ impl Default for OpenOptions {
             changes: Changes::Refused,
             outputs: Arc::default(),
             cuts: CutRequest::default(),
+            meter: SourceMeter::default(),
             masks: Arc::default(),
         }
     }
