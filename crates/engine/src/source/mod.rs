@@ -231,6 +231,12 @@ pub trait SourceSpec: Send + Sync {
     /// Its guarantees.
     fn traits(&self) -> Traits;
 
+    /// Why records may be lost before it, besides what its [`Recovery`] says: a clause for each reason, such as "with `qos = 0` the broker does not send again". With a reason,
+    /// the pipeline's guarantee is at best at most once.
+    fn losses(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// The files that it will read in a run that writes `outputs`: for display, and to refuse a run that would overwrite its own input.
     /// Empty for sources without files.
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {
