@@ -135,6 +135,7 @@ impl<S: Subscription> Source for MessageSource<S> {
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         if !self.has_ended {
             self.has_ended = self.subscription.receive(&mut self.lines, WAIT)? == Received::End;
+            self.lines.report();
         }
         match self.take(sensors)? {
             None if self.has_ended => Ok(None),
