@@ -177,6 +177,12 @@ impl Lines {
         }
     }
 
+    /// Adds lines as they were written before, with their fields.
+    pub(super) fn push_again(&mut self, lines: &[u8]) {
+        self.written(|_, text| text.extend(lines.iter().chain(b"\n")));
+        self.next.line += memchr::memchr_iter(b'\n', lines).count() as u64 + 1;
+    }
+
     /// Adds a message that cannot be read, with the reason.
     pub fn reject(&mut self, reason: impl Into<String>, raw: &[u8]) {
         /// Bytes of a message that a rejection shows.

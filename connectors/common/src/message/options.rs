@@ -133,6 +133,8 @@ pub struct Decoding {
     pub(super) decoder: Arc<dyn Decode>,
     /// Where messages without records are counted.
     pub(super) meter: SourceMeter,
+    /// Lines that are read instead of messages.
+    pub(super) letters: Option<Arc<[Vec<u8>]>>,
     format: Arc<dyn Format>,
 }
 
@@ -266,8 +268,8 @@ impl Messages {
         let head = Head { name, stem: "", bytes: b"", is_whole: true };
         let decoder = format.bind(head, &schema)?.decoder;
         let delimiter = self.csv.delimiter.bytes().next().unwrap_or(b',');
-        let meter = open.meter.clone();
-        Ok(Decoding { payload: self.options.payload, delimiter, fields, schema, decoder, meter, format })
+        let (payload, meter, letters) = (self.options.payload, open.meter.clone(), open.letters.clone());
+        Ok(Decoding { payload, delimiter, fields, schema, decoder, meter, letters, format })
     }
 
     /// The fields of the envelope that are needed, each once.

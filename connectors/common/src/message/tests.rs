@@ -357,6 +357,45 @@ fn readings_that_are_too_many_are_left_out_and_counted() {
     assert_eq!(lines.check().expect("checked").0, 1);
 }
 
+/// A subscription that must not be asked.
+struct Absent;
+
+impl Subscription for Absent {
+    fn begin(&mut self) -> Result<()> {
+        Err(tidemill_engine::error::Error::unavailable("nobody is there"))
+    }
+
+    fn receive(&mut self, _lines: &mut Lines, _wait: Duration) -> Result<Received> {
+        self.begin().map(|()| Received::End)
+    }
+}
+
+#[test]
+fn repaired_lines_are_read_again_and_nobody_is_asked() {
+    let repaired: [&[u8]; 3] = [
+        b"{\"line\":\"l1\",\"sensor\":\"s1\",\"@arrival\":\"2026-01-01T00:00:00Z\",\"v\": 1}",
+        b"broken",
+        b"{\"line\":\"l2\",\"sensor\":\"s2\",\"@arrival\":\"2026-01-01T00:00:00Z\",\"v\": 3}",
+    ];
+    let letters = Some(repaired.map(<[u8]>::to_vec).to_vec().into());
+    let open = OpenOptions { letters, ..OpenOptions::default() };
+    let decoding = messages(OBJECTS).decoding("test", &envelope(&["line", "sensor"]), &open);
+    // A chunk for each of them.
+    let mut source = MessageSource::new(Absent, Lines::new(decoding.expect("a decoding"), "test", 1));
+    assert!(source.reads_letters());
+    source.begin().expect("begun");
+    let (mut sensors, mut records, mut rejections) = (Sensors::default(), Vec::new(), Vec::new());
+    while let Some(input) = source.next(&mut sensors).expect("input") {
+        let Input::Chunk(chunk) = input else { panic!("a chunk") };
+        let decoded = chunk.decode(&mut sensors).expect("decoded");
+        records.extend((0..decoded.batch.len()).map(|row| text_of(&decoded.batch, row, &sensors)));
+        rejections.extend(decoded.rejections);
+    }
+    assert_eq!((records.len(), rejections.len()), (2, 1));
+    assert!(records[1].contains("sensor=s2") && records[1].contains("line=l2"), "{records:?}");
+    assert_eq!((rejections[0].position.line, rejections[0].raw.as_slice()), (2, b"broken".as_slice()));
+}
+
 /// Payloads of a stranger: random bytes, and pieces that mean something in one of the formats.
 fn strange() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

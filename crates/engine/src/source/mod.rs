@@ -119,6 +119,9 @@ pub struct OpenOptions {
     pub meter: SourceMeter,
     /// Secrets to mask in anything that the source prints itself, other than errors and the report.
     pub masks: Arc<Masks>,
+    /// Rejected records that somebody has repaired (`tidemill retry`), each as its dead letter has it: a source that [reads them](Source::reads_letters) gives these, and
+    /// asks nobody for others.
+    pub letters: Option<Arc<[Vec<u8>]>>,
 }
 
 impl OpenOptions {
@@ -174,6 +177,7 @@ impl Default for OpenOptions {
             cuts: CutRequest::default(),
             meter: SourceMeter::default(),
             masks: Arc::default(),
+            letters: None,
         }
     }
 }
@@ -430,6 +434,11 @@ pub trait Source: Send {
     /// [`Source::next`] of live input if somebody wants to see it: it returns what is known, and asks nobody.
     fn waiting(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether it gives the [letters](OpenOptions::letters) that it was opened with. A source of text files does not: it reads files with repaired records.
+    fn reads_letters(&self) -> bool {
+        false
     }
 
     /// Bytes read from files, as stored; 0 for sources without files.
