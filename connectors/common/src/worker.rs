@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
 use tidemill_engine::error::{Error, Result};
-use tidemill_engine::notes::event::in_span;
 use tokio::runtime::Builder;
 
 use crate::inbox::Inbox;
@@ -24,12 +23,12 @@ pub fn start<T: Send + 'static, F: Future<Output = ()>>(
     let failed = |error: io::Error| Error::io("cannot start a thread for", what, &error);
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let ending = inbox.ending(what);
-    let run = in_span(move || {
+    let run = move || {
         let _at_its_end = ending;
         runtime.block_on(work());
         // Not reached after a panic: whoever joins the thread then waits for what the system does.
         runtime.shutdown_background();
-    });
+    };
     ThreadBuilder::new().name(what.to_lowercase()).spawn(run).map_err(failed)
 }
 
