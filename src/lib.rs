@@ -65,6 +65,7 @@ pub mod pipeline {
 pub mod runtime {
     pub use tidemill_core::metrics::{Entry, Latency, Ledger};
     pub use tidemill_engine::cuts::CutRequest;
+    pub use tidemill_engine::meter::SourceMeter;
     pub use tidemill_engine::probe::{Probe, Step};
     pub use tidemill_engine::runtime::{
         FirstPassReport, Meters, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,

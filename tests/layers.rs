@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&[&str]]); 3] = [
     (
         "crates/engine/src",
         &[
-            &["notes", "cuts", "resilience", "files", "context", "probe", "arrow", "environment"],
+            &["notes", "cuts", "meter", "resilience", "files", "context", "probe", "arrow", "environment"],
             &["atomic", "checkpoint", "rows", "secret"],
             &["source", "sink"],
             &["registry"],

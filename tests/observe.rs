@@ -5,7 +5,7 @@ mod command;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -177,6 +177,56 @@ fn metrics_and_health_are_those_of_the_run() {
     live.stop();
     let health = run(folder.path(), &["health", &format!("http://{address}/ready")]);
     assert_eq!(health.status.code(), Some(69));
+}
+
+#[test]
+fn a_source_that_loses_its_connection_is_seen_while_the_run_goes_on() {
+    let folder = bench();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let feed = listener.local_addr().expect("bound");
+    let options = "sensor = 's'\nmeasurements = ['v']\nheader = false\nnames = ['s', 'v']\n";
+    let pipeline = format!(
+        "[source]\ntype = 'csv'\npath = 'tcp://{feed}'\n{options}[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
+    );
+    fs::write(folder.path().join("plant.toml"), pipeline).expect("written");
+    let mut live = Live::start(folder.path(), &["--listen", "127.0.0.1:0"], &[]);
+    let address = live.address();
+    let source = "{part=\"source\",index=\"0\",type=\"csv\"}";
+    let shows = |what: &str, count: u64| {
+        let line = format!("tidemill_source_{what}{source} {count}");
+        until(&line, || {
+            let (_, body) = get(&address, "/metrics");
+            body.lines().any(|found| found == line).then_some(body)
+        })
+    };
+    let (mut sender, _) = listener.accept().expect("connected to");
+    sender.write_all(b"a,1\n").expect("sent");
+    shows("connected", 1);
+    assert_eq!(get(&address, "/ready").0, 200);
+    // The port is closed too, so that attempts fail.
+    drop((sender, listener));
+    let said = live.wait_for("has lost its connection");
+    assert!(said.contains("source (csv)") && said.contains("has closed it"), "{said}");
+    shows("connected", 0);
+    shows("connections_lost_total", 1);
+    until("a failed attempt", || {
+        let (_, body) = get(&address, "/metrics");
+        (!body.contains(&format!("tidemill_source_attempts_failed_total{source} 0"))).then_some(body)
+    });
+    check_by_promtool(&get(&address, "/metrics").1);
+    let ready = until("a reason", || {
+        Some(get(&address, "/ready")).filter(|ready| ready.0 == 503).map(|ready| ready.1)
+    });
+    assert!(ready.contains("source (csv) has had no connection for"), "{ready}");
+    assert_eq!(get(&address, "/live").0, 200, "it connects again by itself");
+    let listener = TcpListener::bind(feed).expect("the same port");
+    let (mut sender, _) = listener.accept().expect("connected to again");
+    sender.write_all(b"a,2\n").expect("sent");
+    live.wait_for("source (csv) is connected again, after");
+    shows("connected", 1);
+    assert_eq!(get(&address, "/ready").0, 200);
+    let said = live.stop();
+    assert_eq!(said.matches("has lost its connection").count(), 1, "once per outage: {said}");
 }
 
 #[test]

@@ -32,6 +32,10 @@ fn section(component: &Component, text: &mut String) {
         for (inner, option) in inner_options(&schema, option) {
             row(&schema, &format!("{name}.*.{inner}"), option, false, text);
         }
+        let table = table(&schema, option);
+        for (inner, option) in properties_of(table) {
+            row(&schema, &format!("{name}.{inner}"), option, is_required(table, inner), text);
+        }
     }
     text.push('\n');
 }
@@ -56,9 +60,23 @@ fn is_required(schema: &Value, name: &str) -> bool {
 
 /// The options inside a table of tables, such as the rules per sensor.
 fn inner_options<'v>(root: &'v Value, option: &'v Value) -> Vec<(&'v String, &'v Value)> {
-    let inner = option.get("additionalProperties").map(|inner| follow(root, inner));
-    let properties = inner.and_then(|inner| inner.get("properties")).and_then(Value::as_object);
-    properties.into_iter().flatten().collect()
+    option.get("additionalProperties").map(|inner| properties_of(follow(root, inner))).unwrap_or_default()
+}
+
+/// The schema of a table with names of its own, such as `retry`: that of the option, unless there is a choice.
+fn table<'v>(root: &'v Value, option: &'v Value) -> &'v Value {
+    let schema = follow(root, option);
+    let choices = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
+    let choices: Vec<_> = choices.into_iter().flatten().filter(|choice| !is_null(choice)).collect();
+    match choices[..] {
+        [only] => follow(root, only),
+        [] => schema,
+        _ => &Value::Null,
+    }
+}
+
+fn properties_of(schema: &Value) -> Vec<(&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten().collect()
 }
 
 fn follow<'v>(root: &'v Value, schema: &'v Value) -> &'v Value {

@@ -1,10 +1,11 @@
 //! `tidemill retry`: sends dead letters through the pipeline again, after somebody has repaired them.
 //!
-//! They are input of their own, in the format of the source: for each file that they came from, its header and then their raw text. What windows and other
-//! stages remember of the first run is not there.
+//! They are input of their own, in the format of the source: for each file that they came from, its header and then their raw text; of messages, the lines that
+//! they became, with their fields. What windows and other stages remember of the first run is not there.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ use super::summary::plural;
 use tidemill_core::error::{Error, Result};
 use tidemill_engine::pipeline::{Pipeline, SinkEntry};
 use tidemill_engine::sink::{DeadLetter, Takes};
+use tidemill_engine::source::OpenOptions;
 
 /// A line of dead letters; the rest of it says why, and changes with the next attempt.
 #[derive(Deserialize)]
@@ -41,8 +43,20 @@ pub(super) fn retry(args: &RetryArgs) -> Outcome {
     }
     let own = load::pipeline(&args.pipeline)?;
     let folder = tempfile::tempdir().map_err(|error| Error::io("create", "a temporary folder", &error))?;
-    let paths = write(&all, &own.pipeline, folder.path())?;
-    let mut resolved = load::pipeline(&instead(&args.pipeline, &paths))?;
+    let mut options = run_options(&args.drive);
+    let mut instead = vec!["source.max_rejects=1.0".to_owned()];
+    match Origin::of(&all, &own.pipeline)? {
+        Origin::Files(headers) => {
+            let paths = write(&all, &headers, &own.pipeline, folder.path())?;
+            let paths: Vec<_> = paths.iter().map(|path| format!("{:?}", path.to_string_lossy())).collect();
+            instead.extend([format!("source.path=[{}]", paths.join(", ")), "source.follow=false".to_owned()]);
+        }
+        Origin::Messages(letters) => options.open.letters = Some(letters),
+    }
+    let FileArgs { file, mut set, base } = args.pipeline.clone();
+    // All that are rejected again are counted, however many.
+    set.extend(instead);
+    let mut resolved = load::pipeline(&FileArgs { file, set, base })?;
     let rest = absolute(args.rest.clone().unwrap_or_else(|| args.rejects.with_extension("rest.jsonl")))
         .map_err(|error| Error::io("find", "the current folder", &error))?;
     check_new(&rest)?;
@@ -53,7 +67,7 @@ pub(super) fn retry(args: &RetryArgs) -> Outcome {
     let letters = DeadLetter::new(rest.display().to_string());
     resolved.pipeline.sinks.push(SinkEntry::new(letters));
     resolved.pipeline.check_touched(&[]).map_err(|error| locate(&resolved, error))?;
-    let report = drive_with(&resolved, &args.drive, &run_options(&args.drive))?;
+    let report = drive_with(&resolved, &args.drive, &options)?;
     let again = report.rejects.malformed + report.rejects.late + report.rejects.ahead;
     let (passed, letters) = (count.saturating_sub(again), plural(count, "dead letter"));
     match again {
@@ -107,47 +121,62 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     Some(digits?.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect())
 }
 
-/// Writes the records into files in `folder`, as the source of the pipeline reads them; returns their paths.
-fn write(all: &[Records], pipeline: &Pipeline, folder: &Path) -> Result<Vec<PathBuf>> {
-    let [source] = &pipeline.sources[..] else {
-        return Err(Error::config("dead letters do not say which of several sources they came from")
-            .with_help("give the pipeline without the other sources, or repair their files"));
-    };
-    let spec = &source.spec;
-    let encoding = spec.parameters()["encoding"].as_str().unwrap_or("utf-8").to_ascii_lowercase();
-    if !["utf-8", "utf8", "auto"].contains(&&*encoding) {
-        return Err(Error::config(format!("the input is in {encoding}, and dead letters are not"))
-            .with_help(
-                "write the records into a file in UTF-8, and run the pipeline over that without `encoding`",
-            ));
+/// What the dead letters came from.
+enum Origin {
+    /// Files of text, each with this header.
+    Files(Vec<Vec<u8>>),
+    /// Messages: these lines.
+    Messages(Arc<[Vec<u8>]>),
+}
+
+impl Origin {
+    fn of(all: &[Records], pipeline: &Pipeline) -> Result<Self> {
+        let [source] = &pipeline.sources[..] else {
+            return Err(Error::config("dead letters do not say which of several sources they came from")
+                .with_help("give the pipeline without the other sources, or repair their files"));
+        };
+        let spec = &source.spec;
+        let headers = all.iter().map(|records| spec.header(&records.file)).collect::<Result<Vec<_>>>()?;
+        if let Some(headers) = headers.into_iter().collect() {
+            return Ok(Self::Files(headers));
+        }
+        let letters: Arc<[_]> = all.iter().flat_map(|records| records.raw.iter().cloned()).collect();
+        let options = OpenOptions { letters: Some(Arc::clone(&letters)), ..OpenOptions::default() };
+        match spec.open(&options)?.reads_letters() {
+            true => Ok(Self::Messages(letters)),
+            false => {
+                let name = spec.name();
+                let what =
+                    format!("the source `{name}` does not read text: dead letters are no input for it");
+                Err(Error::config(what).with_help(
+                    "sources of text files (csv, tsv, jsonl, influx) and of messages (such as http, kafka and mqtt) can be retried",
+                ))
+            }
+        }
+    }
+}
+
+/// Writes the records into files in `folder`, behind their headers, as the source of the pipeline reads them; returns their paths.
+fn write(all: &[Records], headers: &[Vec<u8>], pipeline: &Pipeline, folder: &Path) -> Result<Vec<PathBuf>> {
+    let encodings = pipeline.sources.iter().map(|source| source.spec.parameters()["encoding"].clone());
+    for encoding in encodings.filter_map(|encoding| Some(encoding.as_str()?.to_ascii_lowercase())) {
+        if !["utf-8", "utf8", "auto"].contains(&&*encoding) {
+            return Err(Error::config(format!("the input is in {encoding}, and dead letters are not"))
+                .with_help(
+                    "write the records into a file in UTF-8, and run the pipeline over that without `encoding`",
+                ));
+        }
     }
     let mut paths = Vec::new();
-    for (at, Records { file, raw }) in all.iter().enumerate() {
-        let header = spec.header(file)?.ok_or_else(|| {
-            Error::config(format!(
-                "the source `{}` does not read text: dead letters are no input for it",
-                spec.name()
-            ))
-            .with_help("sources of text files can be retried: csv, tsv, jsonl and influx")
-        })?;
+    for (at, (Records { raw, .. }, header)) in all.iter().zip(headers).enumerate() {
         let path = folder.join(format!("{at}.txt"));
         let failed = |error: std::io::Error| Error::io("write", path.display(), &error);
-        let mut text = header;
+        let mut text = header.clone();
         raw.iter().for_each(|record| text.extend(record.iter().chain(b"\n")));
         std::fs::File::create(&path).and_then(|mut file| file.write_all(&text)).map_err(failed)?;
         paths.push(path);
     }
     Ok(paths)
-}
-
-/// The same pipeline over the files at `paths`; all that are rejected again are counted, however many.
-fn instead(pipeline: &FileArgs, paths: &[PathBuf]) -> FileArgs {
-    let FileArgs { file, mut set, base } = pipeline.clone();
-    let paths: Vec<_> = paths.iter().map(|path| format!("{:?}", path.to_string_lossy())).collect();
-    set.push(format!("source.path=[{}]", paths.join(", ")));
-    set.push("source.follow=false".to_owned());
-    set.push("source.max_rejects=1.0".to_owned());
-    FileArgs { file, set, base }
 }
 
 /// Output of the first run is not replaced by that of a few records.

@@ -57,3 +57,22 @@ fn the_command_has_every_connector() {
         assert!(reference.contains(&format!("`{name}`")), "{name} is not linked");
     }
 }
+
+#[cfg(feature = "mqtt")]
+#[test]
+fn repaired_dead_letters_of_messages_pass_without_a_broker() {
+    let source = "[source]\ntype = 'mqtt'\nurl = 'mqtt://127.0.0.1:9'\ntopic = '{line}/{sensor}'\npayload = 'json'\nmeasurements = ['v']\n";
+    let job = Job::new(&format!("{source}[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"));
+    let letter = |v: &str| {
+        let raw = format!(
+            r#"{{\"@arrival\":\"2026-01-01T00:00:00Z\",\"line\":\"l1\",\"sensor\":\"s1\",\"v\": {v}}}"#
+        );
+        format!(r#"{{"file":"mqtt://127.0.0.1:9","raw":"{raw}"}}"#)
+    };
+    job.write("rejects.jsonl", &[letter("20.5"), letter("warm"), letter("21")].join("\n"));
+    let said = job.command(&["retry", "rejects.jsonl", "pipeline.toml"]).success();
+    assert!(said.contains("2 of 3 dead letters passed"), "{said}");
+    let written = job.read("out.csv");
+    assert!(written.contains("20.5") && written.contains("21") && written.contains("s1"), "{written}");
+    assert!(job.read("rejects.rest.jsonl").contains("warm"));
+}

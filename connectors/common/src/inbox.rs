@@ -1,9 +1,10 @@
 //! Messages between the thread of a connection and the thread that reads the source: bounded in bytes.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidemill_engine::error::Error;
+use tidemill_engine::meter::SourceMeter;
 use tokio::sync::Notify;
 
 /// Bytes that may wait to be read.
@@ -12,6 +13,8 @@ const ROOM: usize = 4 << 20;
 /// Messages of type `T`, and what has happened to the connection that they come over.
 pub struct Inbox<T> {
     state: Mutex<State<T>>,
+    /// What others see of the connection.
+    meter: SourceMeter,
     /// Something was put in.
     filled: Condvar,
     /// There is room.
@@ -44,7 +47,16 @@ struct State<T> {
 }
 
 impl<T> Default for Inbox<T> {
+    /// One that nobody sees.
     fn default() -> Self {
+        Self::new(SourceMeter::default())
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Of the source whose meter this is ([`OpenOptions::meter`](tidemill_engine::source::OpenOptions::meter)): what is [counted](Inbox::count), [lost](Inbox::lost) and
+    /// [failed](Inbox::failed) is reported by it too.
+    pub fn new(meter: SourceMeter) -> Self {
         let state = State {
             messages: Vec::new(),
             bytes: 0,
@@ -54,11 +66,9 @@ impl<T> Default for Inbox<T> {
             has_ended: false,
             is_closed: false,
         };
-        Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Notify::new() }
+        Self { state: Mutex::new(state), meter, filled: Condvar::new(), emptied: Notify::new() }
     }
-}
 
-impl<T> Inbox<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Whoever panicked has left whole messages.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,13 +151,19 @@ impl<T> Inbox<T> {
         self.lock().is_ready
     }
 
-    /// There will be no more messages, for this reason if it is not the end.
+    /// There will be no more messages, for this reason if it is not the end. The first reason stays.
     pub fn end(&self, error: Option<Error>) {
         let mut state = self.lock();
-        state.has_ended = true;
-        state.error = error;
+        if !state.has_ended {
+            (state.has_ended, state.error) = (true, error);
+        }
         drop(state);
         self.filled.notify_all();
+    }
+
+    /// Ends the inbox when it is dropped: see [`Ending`]. `what` is the client that fills it, such as "MQTT".
+    pub fn ending(self: &Arc<Self>, what: &'static str) -> Ending<T> {
+        Ending { inbox: Arc::clone(self), what }
     }
 
     /// Waits until the server sends what was asked for, or has refused to; `None` if neither happened within `wait`. Messages for which there is no room are sent, whatever
@@ -169,9 +185,54 @@ impl<T> Inbox<T> {
         self.lock().connections
     }
 
-    /// Counts something.
+    /// Counts something. Of a connection that is lost and an attempt that fails, the error is worth knowing: see [`Inbox::lost`] and [`Inbox::failed`].
     pub fn count(&self, count: impl FnOnce(&mut Connections)) {
-        count(&mut self.lock().connections);
+        self.count_with(None, count);
+    }
+
+    /// The connection is lost, with this error: said as an event, and counted.
+    pub fn lost(&self, error: &Error) {
+        self.count_with(Some(error), |connections| connections.lost += 1);
+    }
+
+    /// An attempt has failed with this error, and is repeated: counted, and said as an event if there is no connection.
+    pub fn failed(&self, error: &Error) {
+        self.count_with(Some(error), |connections| connections.failed += 1);
+    }
+
+    fn count_with(&self, error: Option<&Error>, count: impl FnOnce(&mut Connections)) {
+        let (before, now) = {
+            let connections = &mut self.lock().connections;
+            let before = *connections;
+            count(connections);
+            (before, *connections)
+        };
+        (before.lost..now.lost).for_each(|_| self.meter.lost(error));
+        (before.failed..now.failed).for_each(|_| self.meter.failed(error));
+        if now.made > before.made {
+            self.meter.connected();
+        }
+        let others =
+            [("forgotten", before.forgotten, now.forgotten), ("dropped", before.dropped, now.dropped)];
+        for (what, before, now) in others {
+            if now > before {
+                self.meter.count(what, now - before);
+            }
+        }
+    }
+}
+
+/// Ends an inbox when it is dropped, so that a client that panics is not waited for. The thread of a connection makes one ([`Inbox::ending`]) before anything else;
+/// whoever knows the end calls [`Inbox::end`] before it is dropped, and that stays.
+#[must_use = "the inbox ends when it is dropped"]
+pub struct Ending<T> {
+    inbox: Arc<Inbox<T>>,
+    what: &'static str,
+}
+
+impl<T> Drop for Ending<T> {
+    fn drop(&mut self) {
+        self.inbox.end(Some(Error::internal(format!("the client of {} has panicked", self.what))));
     }
 }
 
@@ -252,5 +313,46 @@ mod tests {
         inbox.close();
         runtime.block_on(inbox.put(&mut vec![2], 2 * ROOM));
         assert!(inbox.take(Duration::ZERO).expect("nothing").is_empty());
+    }
+
+    #[test]
+    fn the_first_error_stays() {
+        let inbox = Inbox::<u8>::default();
+        inbox.end(Some(Error::unavailable("gone")));
+        inbox.end(None);
+        assert_eq!(inbox.take(SOON).expect_err("the first").message(), "gone");
+        let over = Inbox::<u8>::default();
+        over.end(None);
+        over.end(Some(Error::unavailable("gone")));
+        assert!(over.take(SOON).expect("the end").is_empty());
+    }
+
+    #[test]
+    fn a_client_that_panics_is_not_waited_for() {
+        let inbox = Arc::new(Inbox::<u8>::default());
+        let ending = inbox.ending("a test");
+        let panicking = std::thread::Builder::new().spawn(move || {
+            let _ending = ending;
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+        let error = inbox.take(SOON).expect_err("the end");
+        assert!(error.message().contains("a test has panicked"), "{error}");
+        assert!(panicking.expect("a thread").join().is_err());
+    }
+
+    #[test]
+    fn what_is_counted_is_reported() {
+        let meter = SourceMeter::default();
+        let inbox = Inbox::<u8>::new(meter.clone());
+        assert_eq!(meter.outage(Duration::ZERO), None);
+        inbox.lost(&Error::unavailable("the broker is away"));
+        inbox.count(|all| (all.failed, all.dropped) = (all.failed + 2, all.dropped + 5));
+        let outage = meter.outage(Duration::ZERO).expect("an outage");
+        assert!(outage.contains("the broker is away"), "{outage}");
+        inbox.count(|all| all.made += 1);
+        assert_eq!(meter.outage(Duration::ZERO), None);
+        let Connections { made, lost, failed, dropped, .. } = inbox.connections();
+        assert_eq!((made, lost, failed, dropped), (1, 1, 2, 5));
+        assert_eq!(meter.counter("dropped").load(std::sync::atomic::Ordering::Relaxed), 5);
     }
 }

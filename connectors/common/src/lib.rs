@@ -12,3 +12,4 @@ pub mod publish;
 mod senml;
 pub mod template;
 pub mod tls;
+pub mod worker;

@@ -62,7 +62,7 @@ impl SourceSpec for Modbus {
         let map = Arc::new(self.map()?);
         let units: Vec<_> = self.register.iter().map(|register| register.unit.clone()).collect();
         let records = Records::new(&map, &units, options.origins)?;
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(options.meter.clone()));
         let tasks = self.tasks(self.targets(&map)?, &options.clock, &inbox);
         let counts =
             tasks.iter().map(|task| (Arc::clone(&task.device.name), Arc::clone(&task.counts))).collect();

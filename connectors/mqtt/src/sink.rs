@@ -130,6 +130,13 @@ impl SinkSpec for Mqtt {
         Repeat::Duplicates
     }
 
+    fn losses(&self) -> Vec<&'static str> {
+        match self.publication.qos {
+            0 => vec!["with `qos = 0` the broker confirms nothing: a message is lost with the connection"],
+            _ => Vec::new(),
+        }
+    }
+
     fn delivers(&self) -> bool {
         true
     }
@@ -292,5 +299,24 @@ impl<C: Client> Drop for Open<C> {
             let _late = timeout(FAREWELL, disconnect).await;
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemill_engine::Pipeline;
+
+    #[test]
+    fn what_the_broker_does_not_confirm_may_be_lost() {
+        let told = |qos: u8| {
+            let sink = "[[sink]]\ntype = 'mqtt'\nurl = 'mqtt://127.0.0.1:9'\ntopic = 'plant/{sensor}'\n";
+            let toml = format!("[source]\ntype = 'csv'\npath = 'in.csv'\n{sink}qos = {qos}");
+            let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
+            pipeline.guarantees().expect("a graph")[0].told(&pipeline)
+        };
+        for qos in [1, 2] {
+            assert!(told(qos).starts_with("at least once: records written after"), "{}", told(qos));
+        }
+        assert!(told(0).starts_with("any number of times: with `qos = 0`"), "{}", told(0));
     }
 }

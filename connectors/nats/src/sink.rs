@@ -60,7 +60,7 @@ pub struct Publication {
     /// The column of a "number"; by default the only measurement.
     #[serde(default)]
     pub column: Option<String>,
-    /// Whether a stream (JetStream) stores the messages, and answers so; otherwise they are published to whoever listens, at most once.
+    /// Whether a stream (JetStream) stores the messages, and answers so; otherwise they are published to whoever listens, and may be lost.
     #[serde(default = "jetstream")]
     pub jetstream: bool,
 }
@@ -132,6 +132,15 @@ impl SinkSpec for Nats {
 
     fn repeat(&self) -> Repeat {
         Repeat::Duplicates
+    }
+
+    fn losses(&self) -> Vec<&'static str> {
+        match self.publication.jetstream {
+            true => Vec::new(),
+            false => vec![
+                "with `jetstream = false` nobody confirms a message: it is lost if nobody listens, or with the connection",
+            ],
+        }
     }
 
     fn delivers(&self) -> bool {
@@ -212,7 +221,7 @@ impl Open {
         .transient()
     }
 
-    /// Publishes everything, at most once.
+    /// Publishes everything; nobody answers.
     async fn publish(
         &self,
         context: &Context,
@@ -302,5 +311,23 @@ impl Sink for Open {
         let repeated = self.repeated;
         let remark = format!("{repeated} messages were sent again, and not stored a second time");
         Ok(if repeated > 0 { vec![remark] } else { Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemill_engine::Pipeline;
+
+    #[test]
+    fn what_nobody_confirms_may_be_lost() {
+        let told = |option: &str| {
+            let sink = "[[sink]]\ntype = 'nats'\nurl = 'nats://127.0.0.1:9'\nsubject = 'plant.{sensor}'\n";
+            let toml = format!("[source]\ntype = 'csv'\npath = 'in.csv'\n{sink}{option}");
+            let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
+            pipeline.guarantees().expect("a graph")[0].told(&pipeline)
+        };
+        assert!(told("").starts_with("at least once: records written after"), "{}", told(""));
+        let lossy = told("jetstream = false");
+        assert!(lossy.starts_with("any number of times: with `jetstream = false`"), "{lossy}");
     }
 }

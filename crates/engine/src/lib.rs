@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 1 | [`notes`], [`cuts`], [`environment`], [`resilience`], [`files`], [`context`], [`probe`], [`arrow`] | what is said during a run: events, and notes on standard error; requests for cuts; environment variables; retries and circuit breakers; the file system; what a sink opens with; looks at endpoints; conversion between columns and Arrow arrays |
+//! | 1 | [`notes`], [`cuts`], [`meter`], [`environment`], [`resilience`], [`files`], [`context`], [`probe`], [`arrow`] | what is said during a run: events, and notes on standard error; requests for cuts; what sources report of their connections; environment variables; retries and circuit breakers; the file system; what a sink opens with; looks at endpoints; conversion between columns and Arrow arrays |
 //! | 2 | [`secret`], `rows`, [`atomic`], [`checkpoint`] | options that hold a secret; logs of undelivered rows by epoch; files that appear when complete; checkpoints |
 //! | 3 | [`source`], [`sink`] | where records come from and go to |
 //! | 4 | [`registry`] | all components by name |
@@ -19,6 +19,7 @@ pub use tidemill_core::{
 
 // Messages and requests during a run.
 pub mod cuts;
+pub mod meter;
 pub mod notes;
 pub mod probe;
 

@@ -38,6 +38,8 @@ pub struct Status {
     pub dropped: u64,
     /// Checkpoints that were due while another was on its way, and were made less often for that.
     pub deferred: u64,
+    /// Sources that have lost their connection, and try to get it back.
+    pub disconnected: usize,
     /// Whether the run waits for a sink, and so does whoever sends to it.
     pub is_held_up: bool,
     /// Whether all output was passed to the operating system; what remains is to make it durable and visible.
@@ -89,6 +91,7 @@ impl Running {
             total: Some(load(&self.status.total)).filter(|&total| total != UNKNOWN),
             dropped: board.as_ref().map_or(0, |board| board.dropped()),
             deferred: board.as_ref().map_or(0, |board| board.deferred()),
+            disconnected: board.as_ref().map_or(0, |board| board.disconnected()),
             is_held_up: board.as_ref().is_some_and(|board| board.is_held_up()),
             is_committing: self.status.is_committing.load(Ordering::Relaxed),
             is_over: self.thread.as_ref().is_none_or(JoinHandle::is_finished),

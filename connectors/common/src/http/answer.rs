@@ -84,7 +84,8 @@ impl Answer {
             404 => error.with_help("check the path of the address, and the names in it"),
             408 | 425 | 429 | 500 | 502..=504 | 506..=599 => match self.retry_after(clock) {
                 Some(wait) => {
-                    error.transient().with_help(format!("it asks to wait for {} s", wait.as_secs()))
+                    let asks = format!("it asks to wait for {} s", wait.as_secs());
+                    error.transient().with_retry_after(wait).with_help(asks)
                 }
                 None => error.transient(),
             },
@@ -132,6 +133,10 @@ mod tests {
         assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(80)));
         assert_eq!(wait("Wed, 21 Oct 2015 07:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!((wait("soon"), wait("-1")), (None, None));
+        let of_error =
+            |text: &str| answer(503, &[("retry-after", text)], "").refusal(&endpoint(), &clock).retry_after();
+        assert_eq!(of_error("7"), Some(Duration::from_secs(7)), "whoever tries again knows it");
+        assert_eq!(of_error(&u64::MAX.to_string()), Some(Duration::from_hours(1)), "at most an hour");
     }
 
     #[test]

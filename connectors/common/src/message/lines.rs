@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use tidemill_engine::batch::Bytes;
-use tidemill_engine::error::{Rejection, RejectionKind, Result};
+use tidemill_engine::error::{self, Rejection, RejectionKind};
 use tidemill_engine::format::Chunk;
 use tidemill_engine::offset::{Offset, Position};
 use tidemill_engine::sensor::Sensors;
@@ -16,6 +16,22 @@ use super::options::{Decoding, Line, Payload};
 use super::readings::Reading;
 use super::{json, quoting};
 use crate::senml;
+
+/// The longest value of a field of the envelope, and name of a sensor, in bytes: they stand in every line of a message.
+const LONGEST: usize = 1 << 10;
+
+/// How many bytes the lines of a message may have more than its payload.
+const GROWTH: usize = 64 << 20;
+
+/// Why a message that grows by more is rejected.
+const TOO_LONG: &str =
+    "its records would take over 64 MiB more than the message: send fewer of them in one, or shorter fields";
+
+/// How many readings of a message may be refused one by one.
+const REFUSED: usize = 10_000;
+
+/// Why the others are not read.
+const TOO_MANY: &str = "the readings of the message take over 64 MiB, or over 10,000 of them are refused: the others are not read";
 
 /// Gathers messages as lines until they are taken as a chunk.
 pub struct Lines {
@@ -36,8 +52,13 @@ pub struct Lines {
     /// Where the next chunk begins.
     begun: Offset,
     sequence: u64,
-    /// Messages without a payload.
+    /// Messages without a payload or a record, and how many of them were reported.
     empty: u64,
+    reported: u64,
+    /// Readings that are not read, since there are too many in their message.
+    surplus: u64,
+    /// Whether a reading was rejected for that since the last chunk.
+    is_over: bool,
     chunk_size: usize,
 }
 
@@ -51,7 +72,7 @@ impl Lines {
     #[must_use]
     pub fn new(decoding: Decoding, name: impl Into<Arc<str>>, chunk_size: usize) -> Self {
         let line = decoding.payload.line();
-        let key = |name: &String| Key { text: key_of(line, name), is_arrival: name == ARRIVAL };
+        let key = |name: &String| Key { text: quoting::key(line, name), is_arrival: name == ARRIVAL };
         let start = Offset { file: 0, at: 0, line: 1 };
         Self {
             keys: decoding.fields.iter().map(key).collect(),
@@ -65,6 +86,9 @@ impl Lines {
             begun: start,
             sequence: 0,
             empty: 0,
+            reported: 0,
+            surplus: 0,
+            is_over: false,
             chunk_size,
         }
     }
@@ -84,24 +108,40 @@ impl Lines {
         value: impl FnMut(usize) -> Option<Cow<'v, str>>,
     ) {
         self.received = Some(received);
-        if payload.is_empty() {
+        let (start, before) = (self.text.len(), self.next);
+        let most = start.saturating_add(payload.len()).saturating_add(GROWTH);
+        let pushed = match payload {
+            [] => Ok(()),
+            _ => self.write_fields(received, value).and_then(|()| self.push_payload(payload, received, most)),
+        };
+        if let Err(reason) = pushed {
+            // It is rejected in whole.
+            self.text.truncate(start);
+            self.next = before;
+            self.reject(reason, payload);
+        } else if self.text.len() == start {
             self.empty += 1;
-            return;
         }
-        self.write_fields(received, value);
+    }
+
+    /// Adds the lines of a payload, behind the fields, until the text has `most` bytes.
+    ///
+    /// # Errors
+    /// Why the payload cannot be read, or that there was no room for it: some of its lines may have been added.
+    fn push_payload(&mut self, payload: &[u8], received: Timestamp, most: usize) -> Result<(), String> {
         match self.decoding.payload {
-            Payload::Number => self.push_csv_field(payload.trim_ascii()),
-            Payload::Csv => self.push_csv(payload),
-            Payload::Json | Payload::Avro => {
-                let lines = self.written(|fields, text| json::write(payload, fields, text));
-                self.next.line += lines;
+            Payload::Number => {
+                self.push_csv_field(payload.trim_ascii());
+                Ok(())
             }
-            Payload::Jsonl => self.push_objects(payload),
-            Payload::Influx => self.push_points(payload),
-            Payload::Senml => self.push_senml(payload, received),
-            Payload::Sparkplug => self.reject("a payload of Sparkplug is not text", payload),
-            Payload::Prometheus => self.reject("a payload of Prometheus is not text", payload),
-            Payload::Readings => self.reject("a reading is not text", payload),
+            Payload::Csv => self.push_csv(payload, most),
+            Payload::Json | Payload::Avro => self.push_json(payload, most),
+            Payload::Jsonl => lines_of(payload).try_for_each(|line| self.push_json(line, most)),
+            Payload::Influx => self.push_points(payload, most),
+            Payload::Senml => self.push_senml(payload, received, most),
+            Payload::Sparkplug => Err("a payload of Sparkplug is not text".into()),
+            Payload::Prometheus => Err("a payload of Prometheus is not text".into()),
+            Payload::Readings => Err("a reading is not text".into()),
         }
     }
 
@@ -113,8 +153,34 @@ impl Lines {
         value: impl FnMut(usize) -> Option<Cow<'v, str>>,
     ) {
         self.received = Some(received);
-        self.write_fields(received, value);
-        self.reading(reading, received);
+        // Where a message begins is not known here; but a chunk that is full is taken before the next one.
+        if self.text.len() >= GROWTH + self.chunk_size.min(GROWTH) || self.rejections.len() >= REFUSED {
+            return self.leave_out(reading);
+        }
+        let fields = self.write_fields(received, value);
+        let is_long = |text: Option<&str>| text.is_some_and(|text| text.len() > LONGEST);
+        let is_any_long = is_long(Some(reading.sensor)) || is_long(reading.unit) || is_long(reading.quality);
+        match fields {
+            Ok(()) if !is_any_long => self.reading(reading, received),
+            Ok(()) => self
+                .reject("its name, its unit or its quality is longer than 1 KiB", reading.sensor.as_bytes()),
+            Err(reason) => self.reject(reason, reading.sensor.as_bytes()),
+        }
+    }
+
+    /// A reading that is one too many: the first one is rejected, all are counted.
+    fn leave_out(&mut self, reading: &Reading<'_>) {
+        self.surplus += 1;
+        self.decoding.meter.count("surplus", 1);
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.reject(TOO_MANY, reading.sensor.as_bytes());
+        }
+    }
+
+    /// Adds lines as they were written before, with their fields.
+    pub(super) fn push_again(&mut self, lines: &[u8]) {
+        self.written(|_, text| text.extend(lines.iter().chain(b"\n")));
+        self.next.line += memchr::memchr_iter(b'\n', lines).count() as u64 + 1;
     }
 
     /// Adds a message that cannot be read, with the reason.
@@ -153,6 +219,7 @@ impl Lines {
 
     /// The lines so far, and the messages that could not be read.
     pub(super) fn take(&mut self) -> (Option<Chunk>, Vec<Rejection>) {
+        self.is_over = false;
         let text = std::mem::take(&mut self.text);
         let offset = std::mem::replace(&mut self.begun, self.next);
         let chunk = (!text.is_empty()).then(|| {
@@ -177,7 +244,7 @@ impl Lines {
     ///
     /// # Errors
     /// As [`Decode::decode`](tidemill_engine::format::Decode::decode).
-    pub fn check(&mut self) -> Result<(usize, Vec<Rejection>)> {
+    pub fn check(&mut self) -> error::Result<(usize, Vec<Rejection>)> {
         let (chunk, mut rejections) = self.take();
         let Some(chunk) = chunk else { return Ok((0, rejections)) };
         let decoded = chunk.decode(&mut Sensors::default())?;
@@ -201,21 +268,36 @@ impl Lines {
         (self.next, self.begun) = (offset, offset);
     }
 
+    /// Reports messages without a record that were not reported before.
+    pub(super) fn report(&mut self) {
+        if self.empty > self.reported {
+            self.decoding.meter.count("empty", self.empty - self.reported);
+            self.reported = self.empty;
+        }
+    }
+
     /// Remarks for the end of the run.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = self.decoding.remarks();
         if self.empty > 0 {
             remarks.push(format!("{} messages without a payload were skipped", self.empty));
         }
+        if self.surplus > 0 {
+            let surplus = self.surplus;
+            remarks.push(format!("{surplus} readings were not read: there were too many in their messages"));
+        }
         remarks
     }
 
     /// Writes the fields of the envelope as they stand in a line.
+    ///
+    /// # Errors
+    /// Which of them is too long.
     fn write_fields<'v>(
         &mut self,
         received: Timestamp,
         mut value: impl FnMut(usize) -> Option<Cow<'v, str>>,
-    ) {
+    ) -> Result<(), String> {
         let line = self.decoding.payload.line();
         let out = &mut self.fields;
         out.clear();
@@ -227,6 +309,12 @@ impl Lines {
             } else {
                 value(at)
             };
+            if let Some(length) = text.as_ref().map(|text| text.len()).filter(|&length| length > LONGEST) {
+                let name = &self.decoding.fields[at];
+                return Err(format!(
+                    "the field `{name}` of the message has {length} bytes, and may have {LONGEST}"
+                ));
+            }
             match (line, text) {
                 (Line::Csv, text) => {
                     quoting::csv(text.unwrap_or_default().as_bytes(), self.decoding.delimiter, out);
@@ -245,6 +333,12 @@ impl Lines {
                 (Line::Json | Line::Influx, _) => {}
             }
         }
+        Ok(())
+    }
+
+    /// Checks that the text is not longer than `most`.
+    fn within(&self, most: usize) -> Result<(), String> {
+        if self.text.len() > most { Err(TOO_LONG.into()) } else { Ok(()) }
     }
 
     /// Lets `write` append to the text, given the fields, and moves on by as many bytes.
@@ -266,17 +360,18 @@ impl Lines {
         self.next.line += 1;
     }
 
-    fn push_csv(&mut self, payload: &[u8]) {
+    fn push_csv(&mut self, payload: &[u8], most: usize) -> Result<(), String> {
         if memchr::memchr(b'"', payload).is_some() {
-            return self.push_quoted_csv(payload);
+            return self.push_quoted_csv(payload, most);
         }
-        for line in lines_of(payload) {
+        lines_of(payload).try_for_each(|line| {
             self.push_line(line);
-        }
+            self.within(most)
+        })
     }
 
     /// A quote may hold line ends, and one that is not closed must not take in the next message: so the records are written anew.
-    fn push_quoted_csv(&mut self, payload: &[u8]) {
+    fn push_quoted_csv(&mut self, payload: &[u8], most: usize) -> Result<(), String> {
         let delimiter = self.decoding.delimiter;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -299,7 +394,9 @@ impl Lines {
                 memchr::memchr_iter(b'\n', &text[start..]).count() as u64
             });
             self.next.line += lines;
+            self.within(most)?;
         }
+        Ok(())
     }
 
     /// A line of the payload, behind the fields.
@@ -312,15 +409,14 @@ impl Lines {
         self.next.line += 1;
     }
 
-    fn push_objects(&mut self, payload: &[u8]) {
-        for line in lines_of(payload) {
-            let lines = self.written(|fields, text| json::write(line, fields, text));
-            self.next.line += lines;
-        }
+    fn push_json(&mut self, text: &[u8], most: usize) -> Result<(), String> {
+        let lines = self.written(|fields, out| json::write(text, fields, most, out));
+        self.next.line += lines.map_err(|json::TooLong| TOO_LONG.to_owned())?;
+        Ok(())
     }
 
     /// Lines of line protocol, with the fields as tags behind the name of the table.
-    fn push_points(&mut self, payload: &[u8]) {
+    fn push_points(&mut self, payload: &[u8], most: usize) -> Result<(), String> {
         for line in lines_of(payload) {
             let line = line.trim_ascii_start();
             let at = if line.first() == Some(&b'#') { line.len() } else { end_of_table(line) };
@@ -331,14 +427,16 @@ impl Lines {
                 text.push(b'\n');
             });
             self.next.line += 1;
+            self.within(most)?;
         }
+        Ok(())
     }
 
-    fn push_senml(&mut self, payload: &[u8], received: Timestamp) {
-        match senml::readings(payload, received) {
-            Ok(readings) => readings.iter().for_each(|reading| self.reading(&reading.borrow(), received)),
-            Err(reason) => self.reject(reason, payload),
-        }
+    fn push_senml(&mut self, payload: &[u8], received: Timestamp, most: usize) -> Result<(), String> {
+        senml::readings(payload, received, |reading| {
+            self.reading(reading, received);
+            self.within(most)
+        })
     }
 
     fn reading(&mut self, reading: &Reading<'_>, received: Timestamp) {
@@ -366,24 +464,6 @@ impl Lines {
         });
         self.next.line += lines;
     }
-}
-
-/// What precedes the value of the field `name` in a line.
-fn key_of(line: Line, name: &str) -> Vec<u8> {
-    let mut key = Vec::new();
-    match line {
-        Line::Csv => {}
-        Line::Json => {
-            quoting::json(name, &mut key);
-            key.push(b':');
-        }
-        Line::Influx => {
-            key.push(b',');
-            quoting::tag(name, &mut key);
-            key.push(b'=');
-        }
-    }
-    key
 }
 
 /// The lines of a payload that are not blank.

@@ -11,6 +11,7 @@ use tidemill_engine::format::csv::{Csv, Dialect};
 use tidemill_engine::format::influx::{Influx, InfluxOptions, MissingTime};
 use tidemill_engine::format::jsonl::{JsonLayout, JsonLines, JsonOptions};
 use tidemill_engine::format::{Decode, Format, Head, unpivoted};
+use tidemill_engine::meter::SourceMeter;
 use tidemill_engine::options::Options;
 use tidemill_engine::source::OpenOptions;
 
@@ -130,6 +131,10 @@ pub struct Decoding {
     /// The columns of the records.
     pub schema: Arc<Schema>,
     pub(super) decoder: Arc<dyn Decode>,
+    /// Where messages without records are counted.
+    pub(super) meter: SourceMeter,
+    /// Lines that are read instead of messages.
+    pub(super) letters: Option<Arc<[Vec<u8>]>>,
     format: Arc<dyn Format>,
 }
 
@@ -263,7 +268,8 @@ impl Messages {
         let head = Head { name, stem: "", bytes: b"", is_whole: true };
         let decoder = format.bind(head, &schema)?.decoder;
         let delimiter = self.csv.delimiter.bytes().next().unwrap_or(b',');
-        Ok(Decoding { payload: self.options.payload, delimiter, fields, schema, decoder, format })
+        let (payload, meter, letters) = (self.options.payload, open.meter.clone(), open.letters.clone());
+        Ok(Decoding { payload, delimiter, fields, schema, decoder, meter, letters, format })
     }
 
     /// The fields of the envelope that are needed, each once.

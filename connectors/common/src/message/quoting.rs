@@ -1,4 +1,6 @@
-//! Values of fields as they are written in a line of each format.
+//! Fields as they are written in a line of each format.
+
+use super::options::Line;
 
 /// Appends `text` as a field of delimited text.
 pub(super) fn csv(text: &[u8], delimiter: u8, out: &mut Vec<u8>) {
@@ -42,4 +44,22 @@ pub(super) fn tag(text: &str, out: &mut Vec<u8>) {
             byte => out.push(byte),
         }
     }
+}
+
+/// What precedes the value of the field `name` in a line.
+pub(super) fn key(line: Line, name: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    match line {
+        Line::Csv => {}
+        Line::Json => {
+            json(name, &mut text);
+            text.push(b':');
+        }
+        Line::Influx => {
+            text.push(b',');
+            tag(name, &mut text);
+            text.push(b'=');
+        }
+    }
+    text
 }

@@ -75,7 +75,12 @@ pub trait Subscription: Send {
         Ok(())
     }
 
-    /// Remarks for the end of the run, such as the number of lost connections.
+    /// The number of messages that wait at the origin, where it is known without asking: shown as `tidemill_source_waiting_messages`.
+    fn waiting(&self) -> Option<u64> {
+        None
+    }
+
+    /// Remarks for the end of the run, such as the number of lost connections. While it runs, others see them by [`SourceMeter`](tidemill_engine::meter::SourceMeter).
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
@@ -85,6 +90,8 @@ pub trait Subscription: Send {
 pub struct MessageSource<S> {
     subscription: S,
     lines: Lines,
+    /// What is read instead of messages, and how much of it was.
+    letters: Option<(Arc<[Vec<u8>]>, usize)>,
     /// Whether messages are received: not in a run that only finishes.
     has_begun: bool,
     is_closed: bool,
@@ -94,7 +101,19 @@ pub struct MessageSource<S> {
 impl<S: Subscription> MessageSource<S> {
     /// The source of the messages of `subscription`, gathered in `lines`.
     pub fn new(subscription: S, lines: Lines) -> Self {
-        Self { subscription, lines, has_begun: false, is_closed: false, has_ended: false }
+        let letters = lines.decoding().letters.clone().map(|letters| (letters, 0));
+        Self { subscription, lines, letters, has_begun: false, is_closed: false, has_ended: false }
+    }
+
+    /// Gathers the next messages; returns whether there may be more.
+    fn receive(&mut self, wait: Duration) -> Result<Received> {
+        let Self { subscription, lines, letters, .. } = self;
+        let Some((letters, read)) = letters else { return subscription.receive(lines, wait) };
+        while let Some(letter) = letters.get(*read).filter(|_| !lines.is_full()) {
+            lines.push_again(letter);
+            *read += 1;
+        }
+        Ok(if *read < letters.len() { Received::More } else { Received::End })
     }
 
     /// What was gathered. Messages that could not be read are returned together with the records before them: both are before the same position.
@@ -123,13 +142,17 @@ impl<S: Subscription> Source for MessageSource<S> {
     }
 
     fn begin(&mut self) -> Result<()> {
+        if self.letters.is_some() {
+            return Ok(());
+        }
         self.has_begun = true;
         self.subscription.begin()
     }
 
     fn next(&mut self, sensors: &mut dyn SensorLookup) -> Result<Option<Input>> {
         if !self.has_ended {
-            self.has_ended = self.subscription.receive(&mut self.lines, WAIT)? == Received::End;
+            self.has_ended = self.receive(WAIT)? == Received::End;
+            self.lines.report();
         }
         match self.take(sensors)? {
             None if self.has_ended => Ok(None),
@@ -145,7 +168,7 @@ impl<S: Subscription> Source for MessageSource<S> {
             self.subscription.close(can_resume)?;
         }
         if !self.has_ended {
-            self.has_ended = self.subscription.receive(&mut self.lines, Duration::ZERO)? == Received::End;
+            self.has_ended = self.receive(Duration::ZERO)? == Received::End;
         }
         self.take(sensors)
     }
@@ -180,6 +203,14 @@ impl<S: Subscription> Source for MessageSource<S> {
 
     fn remarks(&self) -> Vec<String> {
         [self.subscription.remarks(), self.lines.remarks()].concat()
+    }
+
+    fn waiting(&self) -> Option<u64> {
+        self.subscription.waiting()
+    }
+
+    fn reads_letters(&self) -> bool {
+        self.letters.is_some()
     }
 
     fn progress(&self) -> Progress {

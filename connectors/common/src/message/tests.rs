@@ -283,6 +283,119 @@ fn a_position_has_the_place_in_the_lines() {
     }
 }
 
+/// A short message before and after `payload`, which has these levels of its topic: the records of the short ones, and the reasons for which something is rejected.
+fn between_others(toml: &str, topic: &'static str, payload: &[u8]) -> (usize, Vec<String>) {
+    let good: &[u8] = b"{\"v\": 1}";
+    let all: [(&'static str, &[u8]); 3] = [("l/s", good), (topic, payload), ("l/s", good)];
+    let (records, rejections) = read(&messages(toml), &envelope(&["line", "sensor"]), &all);
+    (records.len(), rejections.into_iter().map(|rejection| rejection.reason).collect())
+}
+
+const OBJECTS: &str = "payload = 'jsonl'\nmeasurements = ['v']";
+
+#[test]
+fn a_field_that_is_too_long_rejects_its_message_alone() {
+    let long: &'static str = format!("{}/s", "x".repeat(1025)).leak();
+    let (records, reasons) = between_others(OBJECTS, long, b"{\"v\": 2}\n{\"v\": 3}");
+    assert_eq!((records, reasons.len()), (2, 1));
+    assert!(reasons[0].contains("the field `line` of the message has 1025 bytes"), "{reasons:?}");
+    let longest: &'static str = format!("{}/s", "x".repeat(1024)).leak();
+    assert_eq!(between_others(OBJECTS, longest, b"{\"v\": 2}").0, 3);
+}
+
+#[test]
+fn a_message_of_few_bytes_does_not_become_gigabytes() {
+    // 100,000 lines of 3 bytes, each with a field of 1 KB.
+    let topic: &'static str = format!("{}/s", "x".repeat(1000)).leak();
+    let (lines, array) = ("{}\n".repeat(100_000), format!("[{}]", ["{}"; 100_000].join(",")));
+    let json = "payload = 'json'\nmeasurements = ['v']";
+    for (toml, payload) in [(OBJECTS, &lines), (json, &array)] {
+        let (records, reasons) = between_others(toml, topic, payload.as_bytes());
+        assert_eq!((records, reasons.len()), (2, 1), "{toml}");
+        assert!(reasons[0].contains("64 MiB more than the message"), "{reasons:?}");
+    }
+    // A large message that does not grow is read.
+    let (records, reasons) = between_others(OBJECTS, "l/s", "{\"v\": 1}\n".repeat(100_000).as_bytes());
+    assert_eq!((records, reasons), (100_002, Vec::new()));
+}
+
+#[test]
+fn a_message_without_a_record_is_counted() {
+    for (toml, payload) in [
+        ("payload = 'json'\nmeasurements = ['v']", &b"[]"[..]),
+        ("payload = 'json'\nmeasurements = ['v']", b""),
+        (OBJECTS, b"\n \n"),
+        ("payload = 'csv'\nnames = ['v']\nmeasurements = ['v']", b"\n"),
+        ("payload = 'senml'", b"[]"),
+        ("payload = 'senml'", b"[{\"bn\":\"a\"}]"),
+    ] {
+        let open = OpenOptions::default();
+        let decoding = messages(toml).decoding("test", &envelope(&[]), &open).expect("a decoding");
+        let names = decoding.fields.clone();
+        let all = All { messages: vec![("x", payload.to_vec())], names };
+        let mut source = MessageSource::new(all, Lines::new(decoding, "test", 1 << 20));
+        source.begin().expect("begun");
+        assert!(source.next(&mut Sensors::default()).expect("input").is_none(), "{toml}");
+        assert_eq!(source.remarks(), ["1 messages without a payload were skipped"], "{toml}");
+        assert_eq!(open.meter.counter("empty").load(std::sync::atomic::Ordering::Relaxed), 1, "{toml}");
+    }
+}
+
+#[test]
+fn readings_that_are_too_many_are_left_out_and_counted() {
+    let decoding = messages("payload = 'senml'").decoding("test", &envelope(&[]), &OpenOptions::default());
+    let mut lines = Lines::new(decoding.expect("a decoding"), "test", 1 << 20);
+    let long = "x".repeat(1025);
+    let reading = Reading { sensor: &long, ..Reading::default() };
+    (0..20_000).for_each(|_| lines.push_reading(&reading, RECEIVED, |_| None));
+    let (accepted, rejections) = lines.check().expect("checked");
+    assert_eq!((accepted, rejections.len()), (0, 10_001));
+    assert!(rejections[10_000].reason.contains("the others are not read"), "{}", rejections[10_000].reason);
+    let left_out = "10000 readings were not read: there were too many in their messages";
+    assert!(lines.remarks().iter().any(|remark| remark == left_out), "{:?}", lines.remarks());
+    lines.push_reading(&Reading { sensor: "good", ..reading }, RECEIVED, |_| None);
+    assert_eq!(lines.check().expect("checked").0, 1);
+}
+
+/// A subscription that must not be asked.
+struct Absent;
+
+impl Subscription for Absent {
+    fn begin(&mut self) -> Result<()> {
+        Err(tidemill_engine::error::Error::unavailable("nobody is there"))
+    }
+
+    fn receive(&mut self, _lines: &mut Lines, _wait: Duration) -> Result<Received> {
+        self.begin().map(|()| Received::End)
+    }
+}
+
+#[test]
+fn repaired_lines_are_read_again_and_nobody_is_asked() {
+    let repaired: [&[u8]; 3] = [
+        b"{\"line\":\"l1\",\"sensor\":\"s1\",\"@arrival\":\"2026-01-01T00:00:00Z\",\"v\": 1}",
+        b"broken",
+        b"{\"line\":\"l2\",\"sensor\":\"s2\",\"@arrival\":\"2026-01-01T00:00:00Z\",\"v\": 3}",
+    ];
+    let letters = Some(repaired.map(<[u8]>::to_vec).to_vec().into());
+    let open = OpenOptions { letters, ..OpenOptions::default() };
+    let decoding = messages(OBJECTS).decoding("test", &envelope(&["line", "sensor"]), &open);
+    // A chunk for each of them.
+    let mut source = MessageSource::new(Absent, Lines::new(decoding.expect("a decoding"), "test", 1));
+    assert!(source.reads_letters());
+    source.begin().expect("begun");
+    let (mut sensors, mut records, mut rejections) = (Sensors::default(), Vec::new(), Vec::new());
+    while let Some(input) = source.next(&mut sensors).expect("input") {
+        let Input::Chunk(chunk) = input else { panic!("a chunk") };
+        let decoded = chunk.decode(&mut sensors).expect("decoded");
+        records.extend((0..decoded.batch.len()).map(|row| text_of(&decoded.batch, row, &sensors)));
+        rejections.extend(decoded.rejections);
+    }
+    assert_eq!((records.len(), rejections.len()), (2, 1));
+    assert!(records[1].contains("sensor=s2") && records[1].contains("line=l2"), "{records:?}");
+    assert_eq!((rejections[0].position.line, rejections[0].raw.as_slice()), (2, b"broken".as_slice()));
+}
+
 /// Payloads of a stranger: random bytes, and pieces that mean something in one of the formats.
 fn strange() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

@@ -245,7 +245,7 @@ impl SourceSpec for Mqtt {
             asks: self.subscription.rebirth,
             cuts: options.cuts.clone(),
             stop: Arc::clone(&options.stop),
-            inbox: Arc::new(Inbox::default()),
+            inbox: Arc::new(Inbox::new(options.meter.clone())),
             link: None,
             arrived: Vec::new().into_iter(),
             closed: None,

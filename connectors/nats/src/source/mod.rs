@@ -293,7 +293,7 @@ impl SourceSpec for Nats {
             shared,
             cuts: options.cuts.clone(),
             stop: Arc::clone(&options.stop),
-            inbox: Arc::new(Inbox::default()),
+            inbox: Arc::new(Inbox::new(options.meter.clone())),
             link: None,
             arrived: Vec::new().into_iter(),
             at_once: Vec::new(),

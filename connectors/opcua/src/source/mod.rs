@@ -226,7 +226,7 @@ impl SourceSpec for OpcUa {
             wanted: Some(Wanted { connection, targets, parameters, clock: options.clock.clone() }),
             readings,
             stop: Arc::clone(&options.stop),
-            inbox: Arc::new(Inbox::default()),
+            inbox: Arc::new(Inbox::new(options.meter.clone())),
             link: None,
             arrived: Vec::new().into_iter(),
             closed: None,

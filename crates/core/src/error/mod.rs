@@ -184,9 +184,12 @@ impl Error {
         self.0.is_transient
     }
 
-    /// How long the server has asked to wait before the next attempt, as by `Retry-After`. Of effect on a [transient](Error::transient) error only.
+    /// How long the server has asked to wait before the next attempt, as by `Retry-After`: an hour counts at most, since anybody may say anything. Of effect on a
+    /// [transient](Error::transient) error only.
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.0.retry_after = Some(delay);
+        /// The longest wait that a server may ask for.
+        const LONGEST: Duration = Duration::from_hours(1);
+        self.0.retry_after = Some(delay.min(LONGEST));
         self
     }
 
@@ -401,6 +404,8 @@ mod tests {
         assert_eq!(error().retry_after(), None);
         assert_eq!(error().transient().with_context("sink 1").retry_after(), Some(Duration::from_secs(3)));
         assert_eq!(Error::unavailable("away").transient().retry_after(), None);
+        let endless = Error::unavailable("away").transient().with_retry_after(Duration::MAX);
+        assert_eq!(endless.retry_after(), Some(Duration::from_hours(1)), "it can be added to any time");
     }
 
     #[test]

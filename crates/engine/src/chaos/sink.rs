@@ -41,6 +41,10 @@ impl SinkSpec for FaultySink {
         self.inner.repeat()
     }
 
+    fn losses(&self) -> Vec<&'static str> {
+        self.inner.losses()
+    }
+
     fn target(&self) -> Option<FileTarget> {
         self.inner.target()
     }

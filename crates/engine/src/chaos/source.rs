@@ -39,6 +39,10 @@ impl SourceSpec for FaultySource {
         self.inner.traits()
     }
 
+    fn losses(&self) -> Vec<&'static str> {
+        self.inner.losses()
+    }
+
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.inner.files(outputs)
     }

@@ -47,8 +47,9 @@ pub struct Guarantee {
 }
 
 impl Guarantee {
-    fn new(source: usize, recovery: Recovery, at: usize, sink: &SinkEntry) -> Self {
-        let (mut losses, mut repeats) = (Vec::new(), Vec::new());
+    /// Between a source and a sink, by their indices: `losses` are those of the source.
+    fn new(at: (usize, usize), recovery: Recovery, mut losses: Vec<&'static str>, sink: &SinkEntry) -> Self {
+        let mut repeats = Vec::new();
         match recovery {
             Recovery::Replayed => {}
             Recovery::Redelivered => repeats.push("the source may be sent records again"),
@@ -56,13 +57,14 @@ impl Guarantee {
                 losses.push("records read after the last checkpoint are lost if the process is killed")
             }
         }
+        losses.extend(sink.spec.losses());
         if sink.spec.repeat() == Repeat::Duplicates {
             repeats.push("records written after the last checkpoint are written again");
         }
         if sink.on_failure == Some(OnFailure::Drop) {
             losses.push("what cannot be delivered is dropped: `on_failure = \"drop\"`");
         }
-        Self { source, sink: at, losses, repeats }
+        Self { source: at.0, sink: at.1, losses, repeats }
     }
 
     /// Its name.
@@ -132,7 +134,8 @@ impl Pipeline {
         let all = sinks.flat_map(|(at, sink)| {
             let sources = graph.sources_of_sink(at).into_iter();
             sources.map(move |source| {
-                Guarantee::new(source, self.sources[source].spec.traits().recovery, at, sink)
+                let spec = &self.sources[source].spec;
+                Guarantee::new((source, at), spec.traits().recovery, spec.losses(), sink)
             })
         });
         all.collect()
@@ -168,7 +171,11 @@ pub(super) fn check(pipeline: &Pipeline, graph: &Graph) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::batch::Schema;
+    use crate::sink::{Sink, SinkContext, SinkSpec};
 
     fn pipeline(path: &str, delivery: &str) -> Pipeline {
         let toml = format!(
@@ -189,8 +196,46 @@ mod tests {
             assert_eq!(of(path), [Delivery::AtMostOnce, Delivery::AnyNumber]);
         }
         let sink = &pipeline("in.csv", "").sinks;
-        let redelivered = |at: usize| Guarantee::new(0, Recovery::Redelivered, at, &sink[at]).delivery();
-        assert_eq!([redelivered(0), redelivered(1)], [Delivery::AtLeastOnce; 2]);
+        let of = |at: usize, losses| Guarantee::new((0, at), Recovery::Redelivered, losses, &sink[at]);
+        let redelivered = [0, 1].map(|at| of(at, Vec::new()).delivery());
+        assert_eq!(redelivered, [Delivery::AtLeastOnce; 2]);
+        assert_eq!(of(0, vec!["nobody keeps them"]).delivery(), Delivery::AnyNumber);
+    }
+
+    /// A sink that is never answered.
+    struct Unanswered;
+
+    impl SinkSpec for Unanswered {
+        fn name(&self) -> &str {
+            "unanswered"
+        }
+
+        fn parameters(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+
+        fn repeat(&self) -> Repeat {
+            Repeat::Harmless
+        }
+
+        fn losses(&self) -> Vec<&'static str> {
+            vec!["nobody answers"]
+        }
+
+        fn open(&self, _schema: &Arc<Schema>, _context: &SinkContext) -> Result<Box<dyn Sink>> {
+            Err(Error::internal("it is not opened"))
+        }
+    }
+
+    #[test]
+    fn a_sink_that_loses_records_says_why() {
+        let mut pipeline = pipeline("in.csv", "delivery = 'at_least_once'");
+        pipeline.sinks[0].spec = Arc::new(Unanswered);
+        let graph = Graph::new(&pipeline).expect("a graph");
+        let guarantee = pipeline.guarantees_in(&graph).remove(0);
+        assert_eq!(guarantee.told(&pipeline), "at most once: nobody answers");
+        let error = check(&pipeline, &graph).expect_err("it cannot be had").to_string();
+        assert!(error.contains("at_least_once") && error.contains("nobody answers"), "{error}");
     }
 
     #[test]

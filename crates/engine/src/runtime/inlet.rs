@@ -6,6 +6,7 @@ use super::durable::Durable;
 use crate::batch::Schema;
 use crate::error::guard::{asked, caught};
 use crate::error::{Error, PartIndex, Result};
+use crate::meter::SourceMeter;
 use crate::pipeline::Pipeline;
 use crate::pipeline::sources::source_label;
 use crate::sensor::SensorIds;
@@ -18,6 +19,8 @@ pub(crate) struct Inlet {
     /// Its index in the pipeline.
     at: usize,
     source: Box<dyn Source>,
+    /// What it reports.
+    meter: SourceMeter,
     /// Maximum time of a record ahead of its arrival, in nanoseconds.
     max_ahead: i64,
     /// Records its input, among several sources.
@@ -62,6 +65,8 @@ impl Inlet {
         let entry = &pipeline.sources[at];
         let label = asked("source", || source_label(pipeline, at))?;
         let in_part = |error: Error| error.with_part(PartIndex::Source(at));
+        let meter = SourceMeter::new(&label, &options.masks);
+        let options = &OpenOptions { meter: meter.clone(), ..options.clone() };
         let source = caught(&label, || entry.spec.open(options)).map_err(in_part)?;
         let max_ahead = entry.input.max_ahead().map_err(in_part)?;
         let recorder = options.record.clone();
@@ -70,12 +75,17 @@ impl Inlet {
                 "only text from files, pipes and sockets can be recorded; other input can be read again",
             )));
         }
-        Ok(Self { label, at, source, max_ahead, recorder, durable: None, told: 0 })
+        Ok(Self { label, at, source, meter, max_ahead, recorder, durable: None, told: 0 })
     }
 
     /// Its index in the pipeline.
     pub(crate) fn at(&self) -> usize {
         self.at
+    }
+
+    /// What it reports while it runs.
+    pub(crate) fn meter(&self) -> &SourceMeter {
+        &self.meter
     }
 
     /// The columns of its records.

@@ -98,6 +98,12 @@ pub trait SinkSpec: Any + Send + Sync {
     /// What happens if the same batch is written twice.
     fn repeat(&self) -> Repeat;
 
+    /// Why records may be lost behind it, although it has reported no error: a clause for each reason, such as "with `qos = 0` the broker acknowledges nothing". None, if the
+    /// other side confirms everything. With a reason, the pipeline's guarantee is at best at most once.
+    fn losses(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Where it writes, for a sink of files or a stream.
     fn target(&self) -> Option<FileTarget> {
         None

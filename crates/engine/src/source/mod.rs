@@ -33,6 +33,7 @@ use crate::cuts::CutRequest;
 use crate::error::{Error, Masks, Result};
 use crate::files::Base;
 use crate::format::{Chunk, Decoded};
+use crate::meter::SourceMeter;
 use crate::offset::Offset;
 use crate::options::{Configure, Named, Options};
 use crate::probe::Probe;
@@ -114,8 +115,13 @@ pub struct OpenOptions {
     pub outputs: Arc<Outputs>,
     /// Requests a checkpoint before the next one is due, for a source that receives no more until earlier records are durable.
     pub cuts: CutRequest,
+    /// Reports whether the source is connected, and what it counts, while it runs.
+    pub meter: SourceMeter,
     /// Secrets to mask in anything that the source prints itself, other than errors and the report.
     pub masks: Arc<Masks>,
+    /// Rejected records that somebody has repaired (`tidemill retry`), each as its dead letter has it: a source that [reads them](Source::reads_letters) gives these, and
+    /// asks nobody for others.
+    pub letters: Option<Arc<[Vec<u8>]>>,
 }
 
 impl OpenOptions {
@@ -169,7 +175,9 @@ impl Default for OpenOptions {
             changes: Changes::Refused,
             outputs: Arc::default(),
             cuts: CutRequest::default(),
+            meter: SourceMeter::default(),
             masks: Arc::default(),
+            letters: None,
         }
     }
 }
@@ -226,6 +234,12 @@ pub trait SourceSpec: Send + Sync {
 
     /// Its guarantees.
     fn traits(&self) -> Traits;
+
+    /// Why records may be lost before it, besides what its [`Recovery`] says: a clause for each reason, such as "with `qos = 0` the broker does not send again". With a reason,
+    /// the pipeline's guarantee is at best at most once.
+    fn losses(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
 
     /// The files that it will read in a run that writes `outputs`: for display, and to refuse a run that would overwrite its own input.
     /// Empty for sources without files.
@@ -420,6 +434,11 @@ pub trait Source: Send {
     /// [`Source::next`] of live input if somebody wants to see it: it returns what is known, and asks nobody.
     fn waiting(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether it gives the [letters](OpenOptions::letters) that it was opened with. A source of text files does not: it reads files with repaired records.
+    fn reads_letters(&self) -> bool {
+        false
     }
 
     /// Bytes read from files, as stored; 0 for sources without files.

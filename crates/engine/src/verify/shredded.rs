@@ -39,6 +39,10 @@ impl SourceSpec for Shredded {
         self.inner.traits()
     }
 
+    fn losses(&self) -> Vec<&'static str> {
+        self.inner.losses()
+    }
+
     fn ticks(&self) -> bool {
         self.inner.ticks()
     }

@@ -141,8 +141,9 @@ impl Crew {
         let lanes = lanes.map(|(at, (stage, label))| {
             Lane::new(stage, label.clone(), setup.plan.into_stage(at), shards, options.state.is_some())
         });
+        let sources = || setup.sources.iter().map(|inlet| inlet.meter().clone());
         let meters = options.meters.as_ref();
-        let meters = meters.map(|_| Arc::new(CrewMeters::new(pipeline.sources.len(), stages.len())));
+        let meters = meters.map(|_| Arc::new(CrewMeters::new(sources(), stages.len())));
         Ok(Self {
             lanes: lanes.collect::<Result<_>>()?,
             route: setup.plan.graph.route(stages.len(), asked),

@@ -10,7 +10,7 @@ use crate::metrics::Ledger;
 use crate::pipeline::Pipeline;
 use crate::stage::Stage;
 
-/// A sink that stands still for longer than that keeps a run from being ready.
+/// A sink that stands still for longer than that keeps a run from being ready, as does a source that has no connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Workers that have finished nothing for that long are stuck.
@@ -68,10 +68,16 @@ impl Board {
         sources.chain(stages).chain(sinks).map(|(labels, ledger)| (labels.as_str(), ledger))
     }
 
-    /// Sinks that stand still.
+    /// Sources without a connection, and sinks that stand still.
     pub(crate) fn obstacles(&self) -> Vec<String> {
+        let sources = self.crew.sources.iter().filter_map(|source| source.own.outage(PATIENCE));
         let sinks = self.names.iter().zip(&self.of_sinks);
-        sinks.filter_map(|(name, sink)| obstacle(name, sink)).collect()
+        sources.chain(sinks.filter_map(|(name, sink)| obstacle(name, sink))).collect()
+    }
+
+    /// How many sources have lost all of their connections.
+    pub(crate) fn disconnected(&self) -> usize {
+        self.crew.sources.iter().filter(|source| source.own.is_connected() == Some(false)).count()
     }
 
     /// Whether the workers move, have nothing to do, or wait for a sink.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
+use crate::meter::SourceMeter;
 use crate::metrics::Ledger;
 use crate::runtime::tally::Tally;
 use crate::source::Progress;
@@ -102,6 +103,8 @@ pub(crate) struct CrewMeters {
 #[derive(Debug, Default)]
 pub(crate) struct SourceMeters {
     pub(super) ledger: LedgerCells,
+    /// What it reports itself.
+    pub(super) own: SourceMeter,
     /// Bytes in flight.
     pub(super) queued: Arc<AtomicU64>,
     /// The newest time of a record.
@@ -114,9 +117,11 @@ pub(crate) struct SourceMeters {
 pub(crate) struct Busy<'a>(&'a CrewMeters);
 
 impl CrewMeters {
-    pub(crate) fn new(sources: usize, stages: usize) -> Self {
+    /// For these sources, and so many stages.
+    pub(crate) fn new(sources: impl IntoIterator<Item = SourceMeter>, stages: usize) -> Self {
+        let source = |own| SourceMeters { own, ..SourceMeters::default() };
         Self {
-            sources: (0..sources).map(|_| SourceMeters::default()).collect(),
+            sources: sources.into_iter().map(source).collect(),
             stages: (0..stages).map(|_| LedgerCells::default()).collect(),
             sensors: AtomicU64::new(0),
             busy: AtomicU64::new(0),

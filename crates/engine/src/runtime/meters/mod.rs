@@ -32,12 +32,13 @@ impl Meters {
         self.board().is_some()
     }
 
-    /// What keeps the run from being ready: that it has not begun, or sinks that have accepted nothing, or delivered nothing, for 10 seconds. Empty when it is ready.
+    /// What keeps the run from being ready: that it has not begun; sources that have had no connection for 10 seconds; sinks that have accepted nothing, or delivered
+    /// nothing, for so long. Empty when it is ready.
     pub fn obstacles(&self) -> Vec<String> {
         self.board().map_or_else(|| vec!["the run has not begun".to_owned()], |board| board.obstacles())
     }
 
-    /// Whether the run moves, has nothing to do, or waits for a sink: false if its workers have had something to do for a minute and have done nothing.
+    /// Whether the run moves, has nothing to do, or waits for a source or a sink: false if its workers have had something to do for a minute and have done nothing.
     pub fn is_live(&self) -> bool {
         self.board().is_none_or(|board| board.is_live())
     }

@@ -102,6 +102,7 @@ fn sources(page: &mut Page, board: &Board) {
         "Messages that wait at the origin of a source, where it knows them.",
         sources().filter_map(|(labels, source)| Some((labels, load(&source.waiting).checked_sub(1)?))),
     );
+    connections(page, board);
     let queues = sources().map(|(labels, source)| (labels, load(&source.queued)));
     let queues = queues.chain(of_sinks(board).map(|(labels, sink)| (labels, load(&sink.queued))));
     let help = "Bytes between a source and the workers, or in the queue of a sink.";
@@ -114,6 +115,28 @@ fn sources(page: &mut Page, board: &Board) {
         share,
     );
     page.gauge("tidemill_sensors", "Distinct sensors.", Some(load(&board.crew.sensors)));
+}
+
+/// What sources report themselves; files report nothing.
+fn connections(page: &mut Page, board: &Board) {
+    let all = || board.sources.iter().map(String::as_str).zip(board.crew.sources.iter().map(|it| &it.own));
+    let connected = || all().filter_map(|(labels, own)| Some((labels, own, own.is_connected()?)));
+    let help = "1 while a source has a connection to its origin, 0 while it has none.";
+    let are = connected().map(|(labels, _, is_connected)| (labels, u8::from(is_connected)));
+    page.metric("tidemill_source_connected", "gauge", help, are);
+    let help = "Connections of a source that are down.";
+    let down = connected().map(|(labels, own, _)| (labels, own.down()));
+    page.metric("tidemill_source_connections_down", "gauge", help, down);
+    let help = "Connections that a source has lost.";
+    let lost = connected().map(|(labels, own, _)| (labels, own.losses().0));
+    page.metric("tidemill_source_connections_lost_total", "counter", help, lost);
+    let help = "Attempts of a source that have failed and were repeated.";
+    let failed = connected().map(|(labels, own, _)| (labels, own.losses().1));
+    page.metric("tidemill_source_attempts_failed_total", "counter", help, failed);
+    let counted = all().flat_map(|(labels, own)| {
+        own.counted().into_iter().map(move |(what, count)| (format!("{labels},what=\"{what}\""), count))
+    });
+    page.metric("tidemill_source_counted_total", "counter", "What else a source has counted.", counted);
 }
 
 fn sinks(page: &mut Page, board: &Board) {
@@ -217,13 +240,16 @@ mod tests {
     use super::super::cells::CrewMeters;
     use super::*;
     use crate::Pipeline;
+    use crate::error::Error;
+    use crate::meter::SourceMeter;
     use crate::sink::Null;
     use crate::source::Synthetic;
 
     fn board() -> Board {
         let pipeline = Pipeline::builder().source(Synthetic::default()).sink(Null::default());
         let pipeline = pipeline.build().expect("a pipeline");
-        let (crew, sink) = (Arc::new(CrewMeters::new(1, 0)), Arc::new(SinkMeters::default()));
+        let (crew, sink) =
+            (Arc::new(CrewMeters::new([SourceMeter::default()], 0)), Arc::new(SinkMeters::default()));
         Board::new(&pipeline, &[], &crew).with(vec![sink], Some(Arc::default()))
     }
 
@@ -235,6 +261,11 @@ mod tests {
         board.of_sinks[0].piles_up(2, 100);
         assert!(!board.of_sinks[0].tried(true, true) && board.of_sinks[0].tried(true, true));
         board.checkpoints.as_ref().expect("some").made(Duration::from_millis(2), 77);
+        let source = &board.crew.sources[0].own;
+        source.connected();
+        source.lost(None);
+        source.failed(Some(&Error::unavailable("away")));
+        (source.count("repeated", 3), source.count("dropped", 0));
         let text = page(&board);
         let (mut seen, mut current) = (BTreeSet::new(), String::new());
         for line in text.lines() {
@@ -249,7 +280,14 @@ mod tests {
             }
         }
         let labels = "part=\"sink\",index=\"0\",type=\"null\"";
+        let of_source = "part=\"source\",index=\"0\",type=\"synthetic\"";
         for line in [
+            format!("tidemill_source_connected{{{of_source}}} 0"),
+            format!("tidemill_source_connections_down{{{of_source}}} 1"),
+            format!("tidemill_source_connections_lost_total{{{of_source}}} 1"),
+            format!("tidemill_source_attempts_failed_total{{{of_source}}} 1"),
+            format!("tidemill_source_counted_total{{{of_source},what=\"repeated\"}} 3"),
+            format!("tidemill_source_counted_total{{{of_source},what=\"dropped\"}} 0"),
             format!("tidemill_sink_latency_seconds_bucket{{{labels},le=\"0.005\"}} 5"),
             format!("tidemill_sink_latency_seconds_bucket{{{labels},le=\"+Inf\"}} 6"),
             format!("tidemill_sink_latency_seconds_count{{{labels}}} 6"),
@@ -273,5 +311,17 @@ mod tests {
         assert_eq!(board.obstacles(), ["sink 0 (null) is not sent anything: its deliveries fail"]);
         board.of_sinks[0].tried(false, false);
         assert!(board.obstacles().is_empty() && board.is_live());
+    }
+
+    #[test]
+    fn a_source_without_a_connection_is_an_obstacle_and_no_reason_to_be_killed() {
+        let board = board();
+        assert_eq!(board.disconnected(), 0);
+        board.crew.sources[0].own.lost(None);
+        assert_eq!(board.disconnected(), 1);
+        assert!(board.obstacles().is_empty(), "not yet");
+        assert!(board.is_live() && !board.is_held_up());
+        board.crew.sources[0].own.connected();
+        assert_eq!(board.disconnected(), 0);
     }
 }

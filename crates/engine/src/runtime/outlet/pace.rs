@@ -117,3 +117,49 @@ impl Pace {
         (verdict, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::outage::Outage;
+
+    fn pace() -> Pace {
+        let rules = PaceRules { retries: true, refused: OnFailure::Stop, ends: false };
+        Pace::of_target(&Outage::default().rules().expect("the defaults"), rules)
+    }
+
+    /// Fails with `error` until the breaker is open: the number of attempts, and the pauses after them.
+    fn until_it_is_down(pace: &mut Pace, error: impl Fn() -> Error) -> Vec<Duration> {
+        let mut pauses = Vec::new();
+        while !pace.is_down() && pauses.len() < 100 {
+            let permit = pace.permit().expect("a budget for the first hundred");
+            match pace.failed(permit, error()).0 {
+                Verdict::Again(pause) => pauses.push(pause),
+                Verdict::Drop | Verdict::End => panic!("it is tried again"),
+            }
+        }
+        pauses
+    }
+
+    #[test]
+    fn by_default_a_target_that_refuses_at_once_is_down_after_five_attempts_and_two_seconds() {
+        let mut pace = pace();
+        let pauses = until_it_is_down(&mut pace, || Error::unavailable("refused").transient());
+        assert_eq!(pauses.len(), 5);
+        // 100 ms, 200, 400, 800 at most: well within the ten seconds in which they are counted.
+        assert!(pauses[..4].iter().sum::<Duration>() <= Duration::from_millis(1500), "{pauses:?}");
+        assert!(pace.permit().is_err_and(|wait| wait > Duration::from_secs(4)), "the next one is a probe");
+    }
+
+    #[test]
+    fn a_server_that_asks_for_an_endless_wait_gets_an_hour() {
+        let mut pace = pace();
+        let endless = || Error::unavailable("busy").transient().with_retry_after(Duration::MAX);
+        let pauses = until_it_is_down(&mut pace, endless);
+        assert_eq!(pauses.len(), 5);
+        for pause in pauses {
+            assert!((3600..=3602).contains(&pause.as_secs()), "{pause:?}");
+            let _it_can_be_added = Instant::now() + pause;
+        }
+    }
+}

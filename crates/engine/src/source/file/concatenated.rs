@@ -105,7 +105,8 @@ impl Concatenated {
         let Some(address) = &file.address else {
             return self.bind(at, Blocks::open(file, &self.options)?);
         };
-        Ok(OpenInput::Sockets(Box::new(Sockets::open(address, at as u64, self.layout.clone())?)))
+        let sockets = Sockets::open(address, at as u64, self.layout.clone(), &self.options.meter)?;
+        Ok(OpenInput::Sockets(Box::new(sockets)))
     }
 
     /// Prepares the opened file `at` to be read from its first record.

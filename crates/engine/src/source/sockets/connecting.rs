@@ -26,8 +26,12 @@ impl Sockets {
             Some(Ok(peer)) => {
                 let name = self.address.to_string();
                 self.add(peer, name);
+                self.meter.connected();
             }
-            Some(Err(_)) => self.received.counts.failed_tries += 1,
+            Some(Err(error)) => {
+                self.received.counts.failed_tries += 1;
+                self.meter.failed(Some(&error));
+            }
             None => {}
         }
     }

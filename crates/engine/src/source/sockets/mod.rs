@@ -32,6 +32,7 @@ use self::own::OwnSocket;
 use self::poll::{AT_ONCE, Poll};
 use self::received::Received;
 use crate::error::{Error, Result};
+use crate::meter::SourceMeter;
 use crate::offset::Sequence;
 use crate::source::Input;
 use crate::source::stream::rejected::STOPPED;
@@ -62,6 +63,10 @@ pub(super) struct Sockets {
     /// Bytes of incomplete records.
     waiting: usize,
     received: Received,
+    /// What others see of the connections.
+    meter: SourceMeter,
+    /// Datagrams that were dropped, as it was told.
+    reported: u64,
     scratch: Vec<u8>,
     /// The sockets returned by the last wait; kept to reuse its memory.
     readable: Vec<u64>,
@@ -69,11 +74,16 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Starts to listen or to connect.
+    /// Starts to listen or to connect; reports to `meter`.
     ///
     /// # Errors
     /// If the address is not available.
-    pub(super) fn open(address: &Address, file: u64, layout: StreamLayout) -> Result<Self> {
+    pub(super) fn open(
+        address: &Address,
+        file: u64,
+        layout: StreamLayout,
+        meter: &SourceMeter,
+    ) -> Result<Self> {
         let failed = |error: io::Error| unavailable(address, &error);
         // Every connection takes a descriptor.
         descriptors::raise_limit();
@@ -93,6 +103,8 @@ impl Sockets {
             file,
             waiting: 0,
             received: Received::new(layout),
+            meter: meter.clone(),
+            reported: 0,
             scratch: vec![0; TURN],
             readable: Vec::with_capacity(AT_ONCE),
             bytes: 0,
@@ -108,6 +120,7 @@ impl Sockets {
             self.dial();
             self.poll()?;
             self.read();
+            self.report_dropped();
         }
         Ok(self.received.pop(sequence).unwrap_or(Input::Nothing))
     }
@@ -169,6 +182,14 @@ impl Sockets {
             self.accept_all();
         }
         Ok(())
+    }
+
+    /// Reports the datagrams that were dropped since the last time.
+    fn report_dropped(&mut self) {
+        let dropped = self.received.counts.dropped;
+        if dropped > self.reported {
+            self.meter.count("dropped", dropped - std::mem::replace(&mut self.reported, dropped));
+        }
     }
 
     /// Reads the ready sockets in turns.

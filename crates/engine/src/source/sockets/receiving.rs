@@ -6,6 +6,7 @@ use super::Sockets;
 use super::connection::Connection;
 use super::own::OwnSocket;
 use super::received::Received;
+use crate::error::Error;
 use crate::source::stream::framing::{Framing, MAX_WAITING};
 use crate::source::stream::wait::is_for_later;
 
@@ -17,18 +18,27 @@ impl Sockets {
     pub(super) fn receive(&mut self, id: u64, most: usize) -> (usize, bool) {
         let Some(connection) = self.connections.get_mut(&id) else { return (0, false) };
         match connection.peer.read(&mut self.scratch[..most]) {
-            Ok(0) => self.end(id, ENDED),
+            Ok(0) => self.lose(id, &Error::unavailable(format!("{} has closed it", self.address))),
             Ok(read) => {
                 self.receive_bytes(id, read);
                 return (read, read == most && self.connections.contains_key(&id));
             }
             Err(error) if is_for_later(&error) => {}
-            Err(_) => {
+            Err(error) => {
                 self.received.counts.lost += 1;
-                self.end(id, ENDED);
+                self.lose(id, &Error::io("read from", &self.address, &error));
             }
         }
         (0, false)
+    }
+
+    /// The other side has ended a connection.
+    fn lose(&mut self, id: u64, error: &Error) {
+        // Who connects to us may go.
+        if matches!(self.own, OwnSocket::Dial(_)) {
+            self.meter.lost(Some(error));
+        }
+        self.end(id, ENDED);
     }
 
     /// Processes what was read from a connection.

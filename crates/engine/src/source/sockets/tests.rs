@@ -17,7 +17,7 @@ use crate::source::stream::testing::{layout, plain};
 /// Sockets at a TCP port, and the port.
 fn listening(layout: StreamLayout) -> (Sockets, u16) {
     let address = Address::parse("tcp-listen://127.0.0.1:0").expect("an address").expect("an address");
-    let sockets = Sockets::open(&address, 0, layout).expect("listening");
+    let sockets = Sockets::open(&address, 0, layout, &SourceMeter::default()).expect("listening");
     let OwnSocket::Listener(Listener::Tcp(listener)) = &sockets.own else { unreachable!("it listens") };
     let port = listener.local_addr().expect("bound").port();
     (sockets, port)
@@ -26,7 +26,7 @@ fn listening(layout: StreamLayout) -> (Sockets, u16) {
 /// A socket for datagrams, and its address.
 fn datagrams(layout: StreamLayout) -> (Sockets, std::net::SocketAddr) {
     let address = Address::parse("udp://127.0.0.1:0").expect("an address").expect("an address");
-    let sockets = Sockets::open(&address, 0, layout).expect("bound");
+    let sockets = Sockets::open(&address, 0, layout, &SourceMeter::default()).expect("bound");
     let OwnSocket::Datagrams(datagrams) = &sockets.own else { unreachable!("it takes datagrams") };
     let to = rustix::net::getsockname(datagrams.socket()).expect("bound");
     (sockets, std::net::SocketAddr::try_from(to).expect("an address"))
