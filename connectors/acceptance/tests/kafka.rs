@@ -7,8 +7,12 @@
 
 #![cfg(feature = "kafka")]
 
+#[path = "kafka/anew.rs"]
+mod anew;
 #[path = "kafka/broker.rs"]
 mod broker;
+#[path = "kafka/by_proxy.rs"]
+mod by_proxy;
 #[path = "kafka/kills.rs"]
 mod kills;
 #[path = "kafka/login.rs"]
@@ -23,3 +27,5 @@ mod sink;
 mod source;
 #[path = "kafka/speed.rs"]
 mod speed;
+#[path = "kafka/stops.rs"]
+mod stops;

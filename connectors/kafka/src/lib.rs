@@ -4,6 +4,7 @@
 
 mod connection;
 mod failure;
+mod parting;
 mod patience;
 mod probe;
 mod sink;

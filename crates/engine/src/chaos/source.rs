@@ -43,6 +43,10 @@ impl SourceSpec for FaultySource {
         self.inner.losses()
     }
 
+    fn repeats(&self) -> Vec<&'static str> {
+        self.inner.repeats()
+    }
+
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.inner.files(outputs)
     }
