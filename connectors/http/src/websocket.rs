@@ -187,7 +187,7 @@ impl Following {
             if count > 0 {
                 backoff.reset();
             }
-            tokio::time::sleep(backoff.delay(None)).await;
+            tokio::time::sleep(backoff.delay(error.retry_after())).await;
         }
     }
 

@@ -53,15 +53,15 @@ impl Answer {
     #[must_use]
     pub fn retry_after(&self, clock: &Clock) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
         }
         let date = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         let now = Duration::from_nanos(u64::try_from(clock.read().as_nanos()).ok()?);
         Some(date.saturating_sub(now))
     }
 
-    /// The error for an answer that is no success: transient for what may pass by itself.
+    /// The error for an answer that is no success: transient for what may pass by itself, not before the time that the server asks for.
     #[must_use]
     pub fn refusal(&self, endpoint: &Endpoint, clock: &Clock) -> Error {
         let status = self.status;
@@ -132,11 +132,22 @@ mod tests {
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
         assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(80)));
         assert_eq!(wait("Wed, 21 Oct 2015 07:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!((wait("soon"), wait("-1")), (None, None));
-        let of_error =
-            |text: &str| answer(503, &[("retry-after", text)], "").refusal(&endpoint(), &clock).retry_after();
-        assert_eq!(of_error("7"), Some(Duration::from_secs(7)), "whoever tries again knows it");
-        assert_eq!(of_error(&u64::MAX.to_string()), Some(Duration::from_hours(1)), "at most an hour");
+        assert_eq!((wait("soon"), wait("-1"), wait("")), (None, None, None));
+        assert_eq!(wait(&"9".repeat(30)), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn an_error_carries_the_wait_that_the_server_asks_for() {
+        for (status, headers, expected) in [
+            (429, &[("retry-after", "2")][..], Some(2)),
+            (503, &[("retry-after", "18446744073709551615")], Some(3600)),
+            (503, &[], None),
+            // Nothing passes by itself: nothing is waited for.
+            (404, &[("retry-after", "2")], None),
+        ] {
+            let error = answer(status, headers, "").refusal(&endpoint(), &Clock::default());
+            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{status}");
+        }
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl Following {
                 backoff.reset();
             }
             pause = events.retry().unwrap_or(pause);
-            tokio::time::sleep(pause + backoff.delay(None)).await;
+            tokio::time::sleep(pause + backoff.delay(error.retry_after())).await;
         }
     }
 
