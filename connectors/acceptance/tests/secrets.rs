@@ -1,5 +1,5 @@
 //! A secret that is planted in each option that can hold one stands in nothing that tidemill writes: not when the server repeats all that it is told, not when
-//! it refuses the login and quotes it, not when nobody is there.
+//! it refuses the login and quotes it, not when it redirects to the address that it was asked for, not when nobody is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -152,11 +152,25 @@ fn a_server_that_repeats_what_it_is_told_brings_no_secret_into_the_light() {
 #[test]
 fn a_server_that_quotes_the_login_it_refuses_brings_no_secret_into_the_light() {
     let server = HttpSink::start();
-    server.answer_by(|Request { headers, body, .. }| {
-        let quoted = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>();
-        Answer::status(401).with_body([quoted.as_bytes(), body].concat())
-    });
+    server.answer_by(|request| Answer::status(401).with_body(quoted(request)));
     check_all(&server.address(), "json");
+}
+
+/// A request as it was received.
+fn quoted(Request { method, path, headers, body }: &Request) -> Vec<u8> {
+    let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>();
+    [format!("{method} {path}\n{lines}").as_bytes(), body].concat()
+}
+
+#[test]
+fn a_server_that_redirects_to_the_address_it_was_asked_for_brings_no_secret_into_the_light() {
+    let server = HttpSink::start();
+    let address = server.address();
+    server.answer_by(move |request| {
+        let location = format!("http://{address}/moved{}", request.path);
+        Answer::status(308).with_header("location", &location).with_body(quoted(request))
+    });
+    check_all(&server.address(), "text");
 }
 
 #[test]

@@ -102,7 +102,8 @@ impl Delivering {
             ));
         }
         self.dropped += dropped;
-        self.reason.get_or_insert_with(|| answer.message());
+        let endpoint = self.client.endpoint();
+        self.reason.get_or_insert_with(|| answer.message(endpoint));
         Ok(())
     }
 
@@ -112,7 +113,7 @@ impl Delivering {
             true => Error::unavailable(format!(
                 "{endpoint} answered {}, but: {}",
                 answer.status,
-                answer.message()
+                answer.message(endpoint)
             )),
             false => answer.refusal(endpoint, &self.clock),
         }

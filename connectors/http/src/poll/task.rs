@@ -217,7 +217,7 @@ impl Task {
     fn payload(&self, answer: &Answer, parsed: Option<&Value>, here: &Endpoint) -> Result<Vec<u8>> {
         let (Some(page), Some(pointer)) = (parsed, &self.records) else { return Ok(answer.body.to_vec()) };
         records(page, pointer).ok_or_else(|| {
-            let said = answer.message();
+            let said = answer.message(here);
             Error::data(format!("{here} answered 200, but has no records at {pointer}: {said}"))
                 .with_help("check `records`, and what the server says")
         })

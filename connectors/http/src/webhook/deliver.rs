@@ -87,7 +87,7 @@ impl Delivering {
         }
         match &self.options.success {
             Some(text) if !contains(&answer.body, text) => {
-                let (status, said) = (answer.status, answer.excerpt());
+                let (status, said) = (answer.status, answer.excerpt(endpoint));
                 Err(Error::unavailable(format!(
                     "{endpoint} answered {status}, but without `success`: {said}"
                 )))

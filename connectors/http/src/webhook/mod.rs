@@ -164,7 +164,7 @@ impl WebhookOptions {
             (None, BodyFormat::Pagerduty) => PAGERDUTY,
             (None, _) => return Err(Error::config("the option `url` is missing")),
         };
-        Endpoint::parse("url", url, &["http", "https"])
+        Endpoint::parse("url", url, &["http", "https"]).map(Endpoint::into_secret)
     }
 
     /// Whether bodies are JSON.
