@@ -11,6 +11,7 @@ mod clients;
 mod common;
 mod influxdb;
 mod kills;
+mod pressure;
 mod security;
 mod server;
 mod speed;
