@@ -1,10 +1,13 @@
 //! Where requests go.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use tidemill_engine::error::{Error, Result};
+
+use super::Text;
 
 /// A server and a path. It is shown without the path, which may contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,31 @@ impl Endpoint {
         Ok(Self { host, port, is_tls, path, scheme, is_secret: false })
     }
 
+    /// Reads the address in `text`, which is a secret if that is one; as [`Endpoint::parse`].
+    ///
+    /// # Errors
+    /// A configuration error if it is not an address.
+    pub fn of(option: &str, text: &Text, schemes: &[&str]) -> Result<Self> {
+        let endpoint = Self::parse(option, text.reveal(), schemes)?;
+        Ok(Self { is_secret: text.is_secret(), ..endpoint })
+    }
+
+    /// What records call it: the address as it is written, or the server alone if it is a secret.
+    #[must_use]
+    pub fn shown(&self, text: &Text) -> String {
+        match text {
+            Text::Open(url) => url.clone(),
+            Text::Secret(_) => self.to_string(),
+        }
+    }
+
+    /// Whether requests do not leave this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// The same, as a secret: messages that repeat the path are shown without it.
     #[must_use]
     pub fn into_secret(self) -> Self {
@@ -73,7 +101,8 @@ impl Endpoint {
     }
 
     /// `text` without the path and its parts, if they are a secret.
-    pub(super) fn hide(&self, text: &str) -> String {
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
         if !self.is_secret {
             return text.to_owned();
         }

@@ -49,7 +49,8 @@ fn linked(answer: &Answer) -> Option<String> {
 /// An address that may be relative to `here`.
 fn resolved(address: &str, here: &Endpoint) -> Result<Endpoint> {
     if address.contains("://") {
-        return Endpoint::parse("next", address, &["http", "https"]);
+        let next = Endpoint::parse("next", address, &["http", "https"])?;
+        return Ok(if here.is_secret() { next.into_secret() } else { next });
     }
     let (path, _) = here.path.split_once('?').unwrap_or((&here.path, ""));
     Ok(here.with_path(match address.chars().next() {

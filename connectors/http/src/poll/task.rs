@@ -21,6 +21,7 @@ use hyper::header::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::meter::SourceMeter;
 use tidemill_engine::resilience::{Backoff, Breaker, Permit};
 use tidemill_engine::time::Clock;
 use tokio::time::Instant;
@@ -40,8 +41,12 @@ const REPEATS: u32 = 10;
 
 /// An address that is asked.
 pub(super) struct Task {
-    /// As it is written.
+    /// As records call it.
     pub(super) url: String,
+    /// The name of its place in checkpoints.
+    pub(super) place: String,
+    /// What others see of it.
+    pub(super) meter: SourceMeter,
     pub(super) endpoint: Endpoint,
     pub(super) every: Duration,
     pub(super) route: Route,
@@ -109,6 +114,7 @@ impl Task {
             let wait = match asked {
                 Ok(Asked::Ended) => return,
                 Ok(Asked::Done) => {
+                    self.meter.connected();
                     (has_answered, delay) = (true, self.every);
                     backoff.reset();
                     // On a grid, so that a slow answer does not shift it.
@@ -118,6 +124,7 @@ impl Task {
                 }
                 Err(error) if !error.is_transient() && !has_answered => return outlet.fail(error),
                 Err(error) => {
+                    self.meter.unanswered(&error);
                     outlet.counts.failed(&error);
                     delay = if error.is_transient() {
                         backoff.delay(None).min(self.every)
@@ -140,6 +147,7 @@ impl Task {
                 Ok(permit) => return permit,
                 Err(wait) => {
                     if !std::mem::replace(&mut is_held, true) {
+                        self.meter.count("held", 1);
                         outlet.counts.held();
                     }
                     tokio::time::sleep(wait).await;
@@ -173,7 +181,7 @@ impl Task {
             }
             // Not before the last page: otherwise the rest would be skipped after a restart.
             let is_last = behind.is_none() || round.page + 1 == self.pages;
-            let place = is_last.then(|| (self.url.clone(), round.fresh.saved()));
+            let place = is_last.then(|| (self.place.clone(), round.fresh.saved()));
             if outlet.send(self.message(&answer, payload, place)).await.is_none() {
                 return Ok(Asked::Ended);
             }
