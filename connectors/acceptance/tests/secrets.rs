@@ -1,5 +1,5 @@
 //! A secret that is planted in each option that can hold one stands in nothing that tidemill writes: not when the server repeats all that it is told, not when
-//! it refuses the login and quotes it, not when nobody is there.
+//! it refuses the login and quotes it, not when it redirects to the address that it was asked for, not when nobody is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +17,8 @@ const PLANTED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3V
 const LONG: Duration = Duration::from_secs(3);
 
 /// Sources and sinks, a line for each way to log in; `ADDRESS` is a server, and `SECRET` refers to the planted one, `SECRET_URL` to an
-/// address that has it as its path.
-const PARTS: [&str; 42] = [
+/// address that has it in its path and its query, `SECRET_WS` to one of a WebSocket.
+const PARTS: [&str; 46] = [
     "source http listen = '127.0.0.1:0', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source kafka brokers = 'ADDRESS', topic = 't', group = 'g', payload = 'json', measurements = ['m'], sensor = 's', sasl = { mechanism = 'plain', user = 'u', password = SECRET }",
     "source kafka brokers = 'ADDRESS', topic = 't', group = 'g', payload = 'avro', measurements = ['m'], sensor = 's', registry = { url = 'http://ADDRESS', user = 'u', password = SECRET }",
@@ -33,11 +33,15 @@ const PARTS: [&str; 42] = [
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
     "source poll urls = ['http://ADDRESS/x'], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
+    "source poll urls = [SECRET_URL, { url = SECRET_URL, every = '1s' }], every = '1s', payload = 'jsonl', measurements = ['m'], sensor = 's', fields = ['@url']",
     "source postgres url = 'postgres://u@ADDRESS/d', table = 't', password = SECRET",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
     "source sse url = 'http://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', proxy = 'http://ADDRESS', proxy_user = 'u', proxy_password = SECRET",
+    "source sse url = SECRET_URL, payload = 'jsonl', measurements = ['m'], sensor = 's', fields = ['@url']",
+    "source websocket url = SECRET_WS, payload = 'jsonl', measurements = ['m'], sensor = 's', fields = ['@url']",
+    "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', send = [SECRET]",
     "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', token = SECRET",
     "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', user = 'u', password = SECRET",
     "source websocket url = 'ws://ADDRESS/x', payload = 'jsonl', measurements = ['m'], sensor = 's', headers = { X-Key = SECRET }",
@@ -72,6 +76,7 @@ fn pipeline(part: &str, address: &str) -> String {
     let (kind, name, options) =
         (words.next().expect("a kind"), words.next().expect("a name"), words.next().expect("options"));
     let options = options.replace("ADDRESS", address).replace("SECRET_URL", "{ env = 'PLANTED_URL' }");
+    let options = options.replace("SECRET_WS", "{ env = 'PLANTED_WS' }");
     let options = options.replace("SECRET", "{ env = 'PLANTED' }");
     let mut lines = format!("type = '{name}'\n");
     let mut depth = 0;
@@ -92,8 +97,8 @@ fn pipeline(part: &str, address: &str) -> String {
 /// All that tidemill says and leaves behind about this part, with a server at `address`, has no secret. `log` is the format of the log.
 fn check(part: &str, address: &str, log: &str) {
     let job = Job::new(&pipeline(part, address));
-    let url = format!("http://{address}/{PLANTED}");
-    let variables = [("PLANTED", PLANTED), ("PLANTED_URL", &url)];
+    let [url, socket] = ["http", "ws"].map(|scheme| format!("{scheme}://{address}/{PLANTED}?key={PLANTED}"));
+    let variables = [("PLANTED", PLANTED), ("PLANTED_URL", &url), ("PLANTED_WS", &socket)];
     for command in [&["validate"][..], &["explain"], &["doctor"], &["doctor", "--json"]] {
         let output = job.tidemill().args(command).arg("pipeline.toml").envs(variables).output();
         let output = output.expect("it runs");
@@ -152,11 +157,25 @@ fn a_server_that_repeats_what_it_is_told_brings_no_secret_into_the_light() {
 #[test]
 fn a_server_that_quotes_the_login_it_refuses_brings_no_secret_into_the_light() {
     let server = HttpSink::start();
-    server.answer_by(|Request { headers, body, .. }| {
-        let quoted = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>();
-        Answer::status(401).with_body([quoted.as_bytes(), body].concat())
-    });
+    server.answer_by(|request| Answer::status(401).with_body(quoted(request)));
     check_all(&server.address(), "json");
+}
+
+/// A request as it was received.
+fn quoted(Request { method, path, headers, body }: &Request) -> Vec<u8> {
+    let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>();
+    [format!("{method} {path}\n{lines}").as_bytes(), body].concat()
+}
+
+#[test]
+fn a_server_that_redirects_to_the_address_it_was_asked_for_brings_no_secret_into_the_light() {
+    let server = HttpSink::start();
+    let address = server.address();
+    server.answer_by(move |request| {
+        let location = format!("http://{address}/moved{}", request.path);
+        Answer::status(308).with_header("location", &location).with_body(quoted(request))
+    });
+    check_all(&server.address(), "text");
 }
 
 #[test]

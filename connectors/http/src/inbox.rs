@@ -2,7 +2,7 @@
 //!
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
-//! | `client` | the first call of `receive` | its servers; room in the inbox | when the source is dropped |
+//! | `client` | the first call of `receive` | its servers; room in the inbox | when the source is closed or dropped |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -140,6 +140,13 @@ impl Inbox {
         (self.receiver, self.stop) = (Some(receiver), Some(stop));
         Ok(())
     }
+
+    /// Ends the thread. What waits for room is let go.
+    fn end_work(&mut self) {
+        // Nobody waits if the thread has ended.
+        let _ended = self.stop.take().map(|stop| stop.send(true));
+        let _panicked = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// The main loop of the thread.
@@ -152,6 +159,8 @@ fn run(work: Work, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|is_over| *is_over) => {}
         }
     });
+    // A name that is being resolved is not waited for.
+    runtime.shutdown_background();
 }
 
 impl Subscription for Inbox {
@@ -160,17 +169,19 @@ impl Subscription for Inbox {
     }
 
     fn receive(&mut self, lines: &mut Lines, wait: Duration) -> Result<Received> {
-        if self.is_closed {
-            return Ok(Received::End);
+        if !self.is_closed {
+            self.begin_work()?;
         }
-        self.begin_work()?;
         let Some(receiver) = &self.receiver else { return Ok(Received::End) };
         let mut wait = wait;
         while !lines.is_full() {
             let (message, _room) = match receiver.recv_timeout(wait) {
                 Ok(message) => message,
                 Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return Ok(Received::End),
+                Err(RecvTimeoutError::Disconnected) if self.is_closed => return Ok(Received::End),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::internal("the client has ended: it may have panicked"));
+                }
             };
             let Message { payload, received, values, place } = message?;
             lines.push(&payload, received, |at| values[at].as_deref().map(Cow::Borrowed));
@@ -188,12 +199,15 @@ impl Subscription for Inbox {
     fn resume(&mut self, position: &[u8]) -> Result<()> {
         self.places = serde_json::from_slice(position)
             .map_err(|error| Error::data(format!("the saved places cannot be read: {error}")))?;
+        // Earlier versions named places by the whole address, which may hold a secret: what has not changed is read once more.
+        self.places.retain(|name, _| !name.contains("://"));
         Ok(())
     }
 
     fn close(&mut self, _can_resume: bool) -> Result<()> {
-        // What waits is not read: it comes again, or is newer then.
+        // What has arrived is still received, since a WebSocket does not send it again; after it, the channel has ended.
         self.is_closed = true;
+        self.end_work();
         Ok(())
     }
 
@@ -204,9 +218,70 @@ impl Subscription for Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        // Nobody waits if the thread has ended. What waits for room is let go.
-        let _ended = self.stop.take().map(|stop| stop.send(true));
-        drop(self.receiver.take());
-        let _panicked = self.thread.take().map(JoinHandle::join);
+        self.end_work();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use tidemill_connect::message::{Envelope, Messages, Payload};
+    use tidemill_engine::options::Options;
+    use tidemill_engine::source::OpenOptions;
+
+    /// Lines of numbers.
+    fn lines() -> Lines {
+        let table = toml::de::DeTable::parse("payload = 'number'").expect("TOML");
+        let messages = Messages::configure(&mut Options::new(table.into_inner(), 0..0), &[Payload::Number]);
+        let envelope = Envelope { fields: &["@url"], prefixes: &[], names: Vec::new(), sensor: "@url" };
+        let decoding = messages.expect("options").decoding("test", &envelope, &OpenOptions::default());
+        Lines::new(decoding.expect("a decoding"), "test", 1)
+    }
+
+    #[test]
+    fn what_has_arrived_is_received_after_the_close_and_nothing_more() {
+        let (sent, all_sent) = mpsc::channel();
+        let mut inbox = Inbox::new(Box::new(move |outlet: Outlet, _: Places| -> Work {
+            Box::pin(async move {
+                for number in 0..5 {
+                    let payload = number.to_string().into_bytes();
+                    let values = vec![Some("a".to_owned()); 8];
+                    let message = Message { payload, received: Timestamp::MIN, values, place: None };
+                    outlet.send(message).await.expect("room");
+                }
+                sent.send(()).expect("a test");
+                std::future::pending().await
+            })
+        }));
+        let (mut lines, mut count) = (lines(), 0);
+        inbox.receive(&mut lines, Duration::from_secs(60)).expect("messages");
+        all_sent.recv().expect("all are sent");
+        inbox.close(false).expect("it is closed");
+        for _ in 0..10 {
+            count += lines.check(10).expect("records").0;
+            if inbox.receive(&mut lines, Duration::ZERO).expect("messages") == Received::End {
+                break;
+            }
+        }
+        assert_eq!((count, lines.is_empty()), (5, true));
+        let mut unused = Inbox::new(Box::new(|_, _| Box::pin(std::future::pending())));
+        unused.close(true).expect("it is closed");
+        assert_eq!(unused.receive(&mut lines, Duration::ZERO).expect("nothing"), Received::End);
+    }
+
+    #[test]
+    fn a_client_that_ends_by_itself_is_an_error() {
+        let mut inbox = Inbox::new(Box::new(|_, _| Box::pin(std::future::ready(()))));
+        let error = inbox.receive(&mut lines(), Duration::from_secs(60)).expect_err("the end");
+        assert!(error.to_string().contains("the client has ended"), "{error}");
+    }
+
+    #[test]
+    fn places_that_are_addresses_are_forgotten() {
+        let mut inbox = Inbox::new(Box::new(|_, _| Box::pin(std::future::pending())));
+        inbox.resume(br#"{"https://a.example/x?key=4711":"1","last-event-id":"7"}"#).expect("places");
+        let saved = inbox.position().expect("places").expect("some");
+        assert_eq!(String::from_utf8_lossy(&saved), r#"{"last-event-id":"7"}"#);
     }
 }

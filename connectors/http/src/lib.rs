@@ -12,6 +12,7 @@
 //! The clients are [`tidemill_connect::http`].
 
 mod frames;
+mod hash;
 mod inbox;
 pub mod influxdb;
 pub mod poll;

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
 use serde::{Deserialize, Serialize};
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
+use tidemill_engine::meter::SourceMeter;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::resilience::Backoff;
@@ -25,8 +29,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::inbox::{Inbox, Message, Outlet, Places, Work};
 use crate::poll::PAYLOADS;
 use tidemill_connect::http::{
-    Answer, ClientOptions, Endpoint, Route, Stream, authorization, connect, duration, header_value, headers,
-    merged, probe_server,
+    Answer, ClientOptions, Endpoint, Route, Stream, Text, authorization, connect, duration, greet,
+    header_value, headers, merged, probe_server,
 };
 
 /// Bytes of a message at most.
@@ -43,11 +47,11 @@ pub struct WebSocket {
 /// Which messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebSocketOptions {
-    /// The address, such as "wss://a.example/stream".
-    pub url: String,
-    /// Messages of text that are sent after each connection, such as ['{"subscribe": "readings"}'].
+    /// The address, such as "wss://a.example/stream". One that holds a secret is `{ env = "NAME" }` or `{ file = "path" }`; its field `@url` is the server alone.
+    pub url: Text,
+    /// Messages of text that are sent after each connection, such as ['{"subscribe": "readings"}']; one that holds a secret is `{ env = "NAME" }` or `{ file = "path" }`.
     #[serde(default)]
-    pub send: Vec<String>,
+    pub send: Vec<Text>,
     /// The subprotocol that is asked for.
     #[serde(default)]
     pub protocol: Option<String>,
@@ -85,27 +89,41 @@ impl Configure for WebSocket {
 }
 
 impl WebSocket {
-    fn following(&self, fields: &[String], open: &OpenOptions) -> Result<Following> {
-        self.client.check()?;
-        let WebSocketOptions { url, send, protocol, silence, token, user, password } = &self.options;
+    fn endpoint(&self) -> Result<Endpoint> {
+        Endpoint::of("url", &self.options.url, &["ws", "wss"])
+    }
+
+    /// The headers of every handshake.
+    fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {
+        let WebSocketOptions { protocol, token, user, password, .. } = &self.options;
         let token = token.as_ref().map(|token| ("Bearer", token));
         let mut all = headers(&self.client.headers)?;
-        if let Some(value) = authorization(token, user.as_deref(), password.as_ref())? {
-            all.push((AUTHORIZATION, value));
-        }
+        let login = authorization(token, user.as_deref(), password.as_ref())?;
+        all.extend(login.map(|value| (AUTHORIZATION, value)));
         if let Some(protocol) = protocol {
             all.push((SEC_WEBSOCKET_PROTOCOL, header_value("protocol", protocol)?));
         }
+        Ok(all)
+    }
+
+    fn following(&self, fields: &[String], open: &OpenOptions) -> Result<Following> {
+        self.client.check()?;
+        let WebSocketOptions { url, send, silence, token, password, .. } = &self.options;
+        let endpoint = self.endpoint()?;
+        let is_secret = endpoint.is_secret() || send.iter().any(Text::is_secret);
+        self.client.check_secrecy(&endpoint, is_secret || token.is_some() || password.is_some())?;
         Ok(Following {
-            endpoint: Endpoint::parse("url", url, &["ws", "wss"])?,
-            url: url.clone(),
+            address: url.clone(),
+            shown: endpoint.shown(url),
+            endpoint,
             send: send.clone(),
             silence: duration("silence", silence)?,
             timeout: self.client.timeout()?,
             route: self.client.route()?,
-            headers: all,
+            headers: self.headers()?,
             fields: fields.len(),
             clock: open.clock.clone(),
+            meter: open.meter.clone(),
         })
     }
 }
@@ -138,7 +156,18 @@ impl SourceSpec for WebSocket {
     }
 
     fn probe(&self, probe: &mut Probe) {
-        probe_server(probe, Endpoint::parse("url", &self.options.url, &["ws", "wss"]), &self.client);
+        let Some(endpoint) = probe_server(probe, self.endpoint(), &self.client) else { return };
+        let ours = [
+            (CONNECTION, "Upgrade"),
+            (UPGRADE, "websocket"),
+            (SEC_WEBSOCKET_VERSION, "13"),
+            // Any sixteen bytes: nothing is said after the handshake.
+            (SEC_WEBSOCKET_KEY, "dGlkZW1pbGwgZG9jdG9yIQ=="),
+        ];
+        probe.step("login", || {
+            let ours = ours.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value)));
+            greet(&endpoint, &self.headers()?.into_iter().chain(ours).collect::<Vec<_>>(), &self.client)
+        });
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -153,9 +182,11 @@ impl SourceSpec for WebSocket {
 
 /// A WebSocket that is followed.
 struct Following {
-    url: String,
+    address: Text,
+    /// As records call it.
+    shown: String,
     endpoint: Endpoint,
-    send: Vec<String>,
+    send: Vec<Text>,
     silence: Duration,
     timeout: Duration,
     route: Route,
@@ -163,6 +194,7 @@ struct Following {
     /// The number of fields, all of which are the address.
     fields: usize,
     clock: Clock,
+    meter: SourceMeter,
 }
 
 /// An open WebSocket.
@@ -176,6 +208,7 @@ impl Following {
             let mut count = 0;
             let read = async {
                 let mut socket = self.open().await?;
+                self.meter.connected();
                 has_begun = true;
                 self.read(&mut socket, &outlet, &mut count).await
             };
@@ -183,11 +216,12 @@ impl Following {
             if !error.is_transient() && !has_begun {
                 return outlet.fail(error);
             }
+            self.meter.unanswered(&error);
             outlet.counts.failed(&error);
             if count > 0 {
                 backoff.reset();
             }
-            tokio::time::sleep(backoff.delay(None)).await;
+            tokio::time::sleep(backoff.delay(error.retry_after())).await;
         }
     }
 
@@ -195,15 +229,18 @@ impl Following {
         let opened = timeout(self.timeout, self.handshake()).await;
         let mut socket = opened.map_err(|_| self.lost(&"no answer"))??;
         for text in &self.send {
-            socket.send(Frame::text(text.clone())).await.map_err(|error| self.lost(&error))?;
+            socket.send(Frame::text(text.reveal().to_owned())).await.map_err(|error| self.lost(&error))?;
         }
         Ok(socket)
     }
 
     async fn handshake(&self) -> Result<Socket> {
         let stream = connect(&self.endpoint, &self.route).await?;
-        let wrong = |error: tungstenite::Error| Error::config(format!("{}: {error}", self.endpoint));
-        let mut request = self.url.as_str().into_client_request().map_err(wrong)?;
+        let wrong = |error: tungstenite::Error| {
+            let why = self.endpoint.hide(&error.to_string());
+            Error::config(format!("{}: {why}", self.endpoint))
+        };
+        let mut request = self.address.reveal().into_client_request().map_err(wrong)?;
         for (name, value) in &self.headers {
             request.headers_mut().insert(name.clone(), value.clone());
         }
@@ -240,7 +277,7 @@ impl Following {
                 _ => continue,
             };
             *count += 1;
-            let values = vec![Some(self.url.clone()); self.fields];
+            let values = vec![Some(self.shown.clone()); self.fields];
             let message = Message { payload, received: self.clock.read(), values, place: None };
             if outlet.send(message).await.is_none() {
                 return Ok(());

@@ -1,10 +1,13 @@
 //! Where requests go.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use tidemill_engine::error::{Error, Result};
+
+use super::Text;
 
 /// A server and a path. It is shown without the path, which may contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +22,15 @@ pub struct Endpoint {
     pub path: String,
     /// The scheme, such as `https`.
     scheme: &'static str,
+    /// Whether the path is a secret.
+    is_secret: bool,
 }
+
+/// Letters of a part of a secret path that is looked for by itself: words such as `api` stand in messages for other reasons.
+const SHORTEST_PART: usize = 8;
+
+/// The same of the value of a parameter, which is seldom such a word.
+const SHORTEST_VALUE: usize = 4;
 
 /// Each scheme, whether it is encrypted, and its usual port.
 const SCHEMES: [(&str, bool, u16); 4] =
@@ -49,7 +60,64 @@ impl Endpoint {
         }
         let port = authority.port_u16().unwrap_or(usual);
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { host, port, is_tls, path, scheme })
+        Ok(Self { host, port, is_tls, path, scheme, is_secret: false })
+    }
+
+    /// Reads the address in `text`, which is a secret if that is one; as [`Endpoint::parse`].
+    ///
+    /// # Errors
+    /// A configuration error if it is not an address.
+    pub fn of(option: &str, text: &Text, schemes: &[&str]) -> Result<Self> {
+        let endpoint = Self::parse(option, text.reveal(), schemes)?;
+        Ok(Self { is_secret: text.is_secret(), ..endpoint })
+    }
+
+    /// What records call it: the address as it is written, or the server alone if it is a secret.
+    #[must_use]
+    pub fn shown(&self, text: &Text) -> String {
+        match text {
+            Text::Open(url) => url.clone(),
+            Text::Secret(_) => self.to_string(),
+        }
+    }
+
+    /// Whether requests do not leave this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// The same, as a secret: messages that repeat the path are shown without it.
+    #[must_use]
+    pub fn into_secret(self) -> Self {
+        Self { is_secret: true, ..self }
+    }
+
+    /// Whether the path is a secret.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
+    /// `text` without the path and its parts, if they are a secret.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        if !self.is_secret {
+            return text.to_owned();
+        }
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        let parts = path.split('/').map(|part| (part, SHORTEST_PART));
+        let values = query
+            .split('&')
+            .map(|pair| (pair.split_once('=').map_or(pair, |(_, value)| value), SHORTEST_VALUE));
+        let long = parts.chain(values).flat_map(|(part, least)| {
+            [part.to_owned(), decoded(part)].into_iter().filter(move |part| part.chars().count() >= least)
+        });
+        let mut all: Vec<String> = long.chain([self.path.clone()]).filter(|part| part.len() > 1).collect();
+        // A part may contain another one.
+        all.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        all.iter().fold(text.to_owned(), |text, part| text.replace(part.as_str(), "…"))
     }
 
     /// The same server with `path` behind the own one, and these parameters.
@@ -124,6 +192,25 @@ fn encoded(text: &str) -> String {
     out
 }
 
+/// A part of a query or a path as text: `%41` is a byte.
+fn decoded(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [byte, after @ ..] = rest {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *byte == b'%') {
+            Some(decoded) => {
+                out.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +228,16 @@ mod tests {
         assert_eq!((&*secure.host, secure.port, &*secure.path), ("::1", 443, "/"));
         assert_eq!(secure.host_header().expect("a host"), "[::1]");
         assert_eq!(secure.at("/write", &[]).path, "/write");
+    }
+
+    #[test]
+    fn a_secret_path_is_hidden_in_whole_and_in_parts() {
+        let open =
+            Endpoint::parse("url", "http://a.example/api/readings?key=p%C3%A4ss1&b", HTTP).expect("one");
+        let text = "/api/readings?key=p%C3%A4ss1&b or readings or päss1 of the api";
+        assert_eq!(open.hide(text), text);
+        assert_eq!(open.clone().into_secret().hide(text), "… or … or … of the api");
+        assert_eq!(open.with_path("/").into_secret().hide("/a/b"), "/a/b");
     }
 
     #[test]

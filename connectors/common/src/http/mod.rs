@@ -32,8 +32,8 @@ pub use crate::blocking::Blocking;
 pub use answer::Answer;
 pub use connect::{Stream, connect};
 pub use endpoint::Endpoint;
-pub use options::{ClientOptions, authorization, duration, header_value, headers, merged};
-pub use probing::{ask, probe_server};
+pub use options::{ClientOptions, Text, authorization, duration, header_value, headers, merged};
+pub use probing::{ask, greet, probe_server};
 pub use proxy::Proxy;
 
 /// How a server is reached.

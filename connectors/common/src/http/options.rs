@@ -1,5 +1,7 @@
 //! The options that all clients share.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use crate::tls::Tls;
@@ -7,14 +9,82 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
 use tidemill_engine::secret::Secret;
 use tidemill_engine::time::parse_duration;
 
-use super::{Proxy, Route};
+use super::{Endpoint, Proxy, Route};
+
+/// Text that may be a secret: as it stands in the pipeline, or `{ env = "NAME" }` or `{ file = "path" }`, which is shown in its place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Text {
+    /// As it stands in the pipeline.
+    Open(String),
+    /// By a reference.
+    Secret(Secret),
+}
+
+impl Text {
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        match self {
+            Self::Open(text) => text,
+            Self::Secret(secret) => secret.reveal(),
+        }
+    }
+
+    /// Whether it must not be shown.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// Text as it is written.
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text in quotes, { env = \"NAME\" } or { file = \"path\" }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Text, E> {
+        Ok(Text::Open(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Text, A::Error> {
+        Secret::deserialize(MapAccessDeserializer::new(map)).map(Text::Secret)
+    }
+}
+
+impl JsonSchema for Text {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Secret::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Secret::json_schema(generator)
+    }
+}
 
 /// The options of a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +96,8 @@ pub struct ClientOptions {
     pub tls: Tls,
     /// More headers of every request, such as `{ X-Api-Key = { env = "KEY" } }`. Their values are secrets.
     pub headers: IndexMap<String, Secret>,
+    /// Whether a token, a password, headers and other secrets may be sent to another machine without encryption: whoever is in between can read them.
+    pub insecure: bool,
     /// The proxy by which the server is reached, such as `http://proxy.example:3128`. Proxies that are named in the environment are not used.
     pub proxy: Option<String>,
     /// The user, for a proxy that asks for a name and a password.
@@ -40,6 +112,7 @@ impl Default for ClientOptions {
             timeout: "10s".into(),
             tls: Tls::default(),
             headers: IndexMap::new(),
+            insecure: false,
             proxy: None,
             proxy_user: None,
             proxy_password: None,
@@ -63,6 +136,20 @@ impl ClientOptions {
         headers(&self.headers)?;
         self.route()?;
         self.tls.client().map(drop)
+    }
+
+    /// Checks that no secret is sent to `endpoint` so that others can read it; `has_secret` says whether there are any besides the headers.
+    ///
+    /// # Errors
+    /// A configuration error, unless the connection is encrypted or does not leave this machine, or `insecure` says that it may.
+    pub fn check_secrecy(&self, endpoint: &Endpoint, has_secret: bool) -> Result<()> {
+        let is_open = !endpoint.is_tls && !endpoint.is_local() && !self.insecure;
+        match is_open && (has_secret || !self.headers.is_empty()) {
+            true => Err(Error::config(format!("{endpoint}: a secret would be sent without encryption")).with_help(
+                "use https or wss; or set `insecure = true` where nobody else can listen, such as within a cluster",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// How the server is reached.
@@ -159,4 +246,57 @@ pub fn merged(own: &impl Serialize, client: &ClientOptions) -> serde_json::Value
     let (mut all, client) = (group(serde_json::to_value(own)), group(serde_json::to_value(client)));
     all.extend(client);
     serde_json::Value::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_sent_encrypted_or_within_this_machine() {
+        let check = |url: &str, has_secret: bool, client: &ClientOptions| {
+            let endpoint = Endpoint::parse("url", url, &["http", "https", "ws", "wss"]).expect(url);
+            client.check_secrecy(&endpoint, has_secret)
+        };
+        let plain = ClientOptions::default();
+        for url in [
+            "https://a.example",
+            "wss://a.example",
+            "http://localhost:80",
+            "ws://127.0.0.2",
+            "http://[::1]:8086",
+        ] {
+            assert!(check(url, true, &plain).is_ok(), "{url}");
+        }
+        for url in
+            ["http://a.example", "ws://10.0.0.1", "http://localhost.example", "http://127.0.0.1.example"]
+        {
+            assert!(check(url, false, &plain).is_ok(), "{url}");
+            let error = check(url, true, &plain).expect_err(url);
+            assert!(error.help().is_some_and(|help| help.contains("`insecure = true`")), "{error}");
+        }
+        let with = |headers: IndexMap<String, Secret>, insecure| ClientOptions {
+            headers,
+            insecure,
+            ..plain.clone()
+        };
+        let headers = IndexMap::from([("X-Key".to_owned(), Secret::new("planted"))]);
+        assert!(check("http://a.example", false, &with(headers.clone(), false)).is_err());
+        assert!(check("http://a.example", true, &with(headers, true)).is_ok());
+    }
+
+    #[test]
+    fn text_is_shown_unless_it_is_a_secret() {
+        let read = |json: serde_json::Value| serde_json::from_value::<Text>(json);
+        let open = read("https://a.example".into()).expect("text");
+        assert_eq!((open.reveal(), open.is_secret()), ("https://a.example", false));
+        assert_eq!(serde_json::to_value(&open).expect("JSON"), "https://a.example");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "https://a.example/4711\n").expect("written");
+        let reference = serde_json::json!({ "file": file.path() });
+        let secret = read(reference.clone()).expect("a secret");
+        assert_eq!((secret.reveal(), secret.is_secret()), ("https://a.example/4711", true));
+        assert_eq!(serde_json::to_value(&secret).expect("JSON"), reference);
+        assert!(read(serde_json::json!({ "value": "x" })).is_err() && read(serde_json::json!(7)).is_err());
+    }
 }

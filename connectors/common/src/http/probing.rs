@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::blocking::Blocking;
 use crate::endpoint::reach;
-use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
-use tidemill_engine::error::Result;
+use hyper::{Method, StatusCode};
+use tidemill_engine::error::{Error, Result};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::time::Clock;
 
@@ -64,4 +64,34 @@ pub fn ask(
         true => Ok(answer),
         false => Err(answer.refusal(endpoint, &Clock::default())),
     }
+}
+
+/// Asks for `endpoint` as a source does, and reads no more than the status: what follows may never end.
+///
+/// # Errors
+/// As [`Client::send`]; if the answer is an error.
+pub fn greet(
+    endpoint: &Endpoint,
+    headers: &[(HeaderName, HeaderValue)],
+    options: &ClientOptions,
+) -> Result<((), String)> {
+    let runtime = Blocking::new(Arc::default())?;
+    let limit = options.timeout()?;
+    let mut client = Client::new(endpoint.clone(), options.route()?, limit);
+    let request = request(Method::GET, &endpoint.path, headers, Vec::new())?;
+    let greeted = async {
+        let response = client.open(request).await?;
+        let status = response.status();
+        if status.is_success()
+            || status == StatusCode::SWITCHING_PROTOCOLS
+            || status == StatusCode::NOT_MODIFIED
+        {
+            return Ok(status);
+        }
+        Err(client.read(response, ANSWER).await?.refusal(endpoint, &Clock::default()))
+    };
+    let slow = || Error::unavailable(format!("{endpoint}: no answer within {} s", limit.as_secs_f64()));
+    let status =
+        runtime.wait(async { tokio::time::timeout(limit, greeted).await.unwrap_or_else(|_| Err(slow())) })?;
+    Ok(((), format!("the server answers {status}")))
 }

@@ -5,10 +5,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use tidemill_engine::batch::Bytes;
-use tidemill_engine::error::{self, Rejection, RejectionKind};
+use tidemill_engine::error::{Rejection, RejectionKind};
 use tidemill_engine::format::Chunk;
 use tidemill_engine::offset::{Offset, Position};
-use tidemill_engine::sensor::Sensors;
 use tidemill_engine::time::Timestamp;
 
 use super::envelope::ARRIVAL;
@@ -237,20 +236,6 @@ impl Lines {
             }
         });
         (chunk, std::mem::take(&mut self.rejections))
-    }
-
-    /// Decodes what was gathered, and forgets it: the number of records, and what cannot be decoded, so that a sender can be told at once. Limits of sensors
-    /// are those of a pipeline without options.
-    ///
-    /// # Errors
-    /// As [`Decode::decode`](tidemill_engine::format::Decode::decode).
-    pub fn check(&mut self) -> error::Result<(usize, Vec<Rejection>)> {
-        let (chunk, mut rejections) = self.take();
-        let Some(chunk) = chunk else { return Ok((0, rejections)) };
-        let decoded = chunk.decode(&mut Sensors::default())?;
-        rejections.extend(decoded.rejections);
-        rejections.sort_by_key(Rejection::trigger);
-        Ok((decoded.batch.len(), rejections))
     }
 
     /// When the last message arrived.

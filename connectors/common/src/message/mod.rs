@@ -10,9 +10,11 @@
 //! | `envelope` | the fields of the envelope, and which of them the options name |
 //! | `pattern` | fields from the levels of a topic |
 //! | `lines` | messages as lines: [`Lines`] |
+//! | `check` | what cannot be decoded, told before the records are in the pipeline |
 //! | `readings` | [`Reading`]: what protocols with types of their own send |
 //! | `source` | [`Subscription`], a client that receives messages, as a source: [`MessageSource`] |
 
+mod check;
 mod envelope;
 mod json;
 mod lines;

@@ -348,13 +348,13 @@ fn readings_that_are_too_many_are_left_out_and_counted() {
     let long = "x".repeat(1025);
     let reading = Reading { sensor: &long, ..Reading::default() };
     (0..20_000).for_each(|_| lines.push_reading(&reading, RECEIVED, |_| None));
-    let (accepted, rejections) = lines.check().expect("checked");
+    let (accepted, rejections) = lines.check(usize::MAX).expect("checked");
     assert_eq!((accepted, rejections.len()), (0, 10_001));
     assert!(rejections[10_000].reason.contains("the others are not read"), "{}", rejections[10_000].reason);
     let left_out = "10000 readings were not read: there were too many in their messages";
     assert!(lines.remarks().iter().any(|remark| remark == left_out), "{:?}", lines.remarks());
     lines.push_reading(&Reading { sensor: "good", ..reading }, RECEIVED, |_| None);
-    assert_eq!(lines.check().expect("checked").0, 1);
+    assert_eq!(lines.check(usize::MAX).expect("checked").0, 1);
 }
 
 /// A subscription that must not be asked.

@@ -2,11 +2,11 @@
 //!
 //! | answer | outcome |
 //! |---|---|
-//! | 204, 200 without an error in its body | the points are stored |
+//! | 204, which is what all versions of InfluxDB answer; 200 or another 2xx with an empty body or `{}` | the points are stored |
 //! | 400 or 422 that names refused points and says that the others are stored | option `refused` |
 //! | 413 | the request is sent again in halves; a single line that is too large is an error |
-//! | 408, 425, 429, 5xx, no answer | retried; `Retry-After` is respected |
-//! | any other, 200 with an error in its body | an error |
+//! | 408, 425, 429, 5xx, no answer | retried, not before the time in `Retry-After` |
+//! | any other, 2xx with something else in its body, such as an error or the page of a gateway | an error |
 
 use std::io::Write;
 use std::sync::Arc;
@@ -102,7 +102,8 @@ impl Delivering {
             ));
         }
         self.dropped += dropped;
-        self.reason.get_or_insert_with(|| answer.message());
+        let endpoint = self.client.endpoint();
+        self.reason.get_or_insert_with(|| answer.message(endpoint));
         Ok(())
     }
 
@@ -112,8 +113,9 @@ impl Delivering {
             true => Error::unavailable(format!(
                 "{endpoint} answered {}, but: {}",
                 answer.status,
-                answer.message()
-            )),
+                answer.message(endpoint)
+            ))
+            .with_help("InfluxDB answers 204 without a body: check the address, and what is between"),
             false => answer.refusal(endpoint, &self.clock),
         }
     }
@@ -132,12 +134,17 @@ enum Outcome {
 }
 
 fn outcome(answer: &Answer) -> Outcome {
+    let status = answer.status.as_u16();
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    match answer.status.as_u16() {
+    let is_empty =
+        || answer.body.trim_ascii().is_empty() || body.as_object().is_some_and(|body| body.is_empty());
+    match status {
         413 => Outcome::TooLarge,
-        400 | 422 => partial(&body).map_or(Outcome::Failed, |dropped| Outcome::Partial { dropped }),
-        200..=299 if body.get("error").is_some() => Outcome::Failed,
-        200..=299 => Outcome::Stored,
+        204 => Outcome::Stored,
+        200..=299 if is_empty() => Outcome::Stored,
+        200..=299 | 400 | 422 => {
+            partial(&body).map_or(Outcome::Failed, |dropped| Outcome::Partial { dropped })
+        }
         _ => Outcome::Failed,
     }
 }
@@ -199,8 +206,22 @@ mod tests {
     #[test]
     fn an_answer_has_one_outcome() {
         assert_eq!(of(204, ""), Outcome::Stored);
-        assert_eq!(of(200, "{}"), Outcome::Stored);
-        assert_eq!(of(200, r#"{"error":"no database"}"#), Outcome::Failed);
+        assert_eq!(
+            (of(200, "{}"), of(200, ""), of(200, " \n")),
+            (Outcome::Stored, Outcome::Stored, Outcome::Stored)
+        );
+        for other in [
+            "<html>login</html>",
+            "ok",
+            "null",
+            "[]",
+            r#"{"errors":["no database"]}"#,
+            r#"{"results":[{"statement_id":0,"error":"no database"}]}"#,
+            r#"{"error":"no database"}"#,
+            r#"{"status":"accepted"}"#,
+        ] {
+            assert_eq!((of(200, other), of(202, other)), (Outcome::Failed, Outcome::Failed), "{other}");
+        }
         assert_eq!(of(413, ""), Outcome::TooLarge);
         let first = r#"{"error":"partial write: field type conflict: input field \"v\" … dropped=2"}"#;
         assert_eq!(of(400, first), Outcome::Partial { dropped: 2 });

@@ -199,7 +199,8 @@ impl SinkSpec for Influxdb {
 
     fn check(&self, schema: &Schema) -> Result<()> {
         self.options.check()?;
-        self.options.endpoint()?;
+        let has_secret = self.options.token.is_some() || self.options.password.is_some();
+        self.client.check_secrecy(&self.options.endpoint()?, has_secret)?;
         self.headers()?;
         self.client.check()?;
         Encoder::new(&self.options.points(), schema).map(drop)

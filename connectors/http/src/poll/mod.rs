@@ -9,11 +9,15 @@ mod paging;
 mod task;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages, Payload};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
@@ -22,11 +26,13 @@ use tidemill_engine::probe::Probe;
 use tidemill_engine::resilience::{Breaker, BreakerOptions};
 use tidemill_engine::secret::Secret;
 use tidemill_engine::source::{Component, OpenOptions, Recovery, Source, SourceSpec, Traits};
+use tokio::task::JoinSet;
 
 use self::task::Task;
+use crate::hash::sha256;
 use crate::inbox::{Inbox, Outlet, Places, Work};
 use tidemill_connect::http::{
-    ClientOptions, Endpoint, authorization, duration, headers, merged, probe_server,
+    ClientOptions, Endpoint, Text, authorization, duration, greet, headers, merged, probe_server,
 };
 
 /// What answers may contain.
@@ -44,7 +50,8 @@ pub struct Poll {
 /// Which addresses, and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PollOptions {
-    /// The addresses, such as `["https://a.example/api"]`, or with a pace of their own `[{ url = "https://a.example/api", every = "1m" }]`.
+    /// The addresses, such as `["https://a.example/api"]`, or with a pace of their own `[{ url = "https://a.example/api", every = "1m" }]`. One that holds a secret is `{ env = "NAME" }` or
+    /// `{ file = "path" }`; its field `@url` is the server alone.
     pub urls: Vec<Address>,
     /// How often each is asked.
     #[serde(default = "default_every")]
@@ -70,25 +77,73 @@ pub struct PollOptions {
 }
 
 /// An address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Address {
     /// With the pace of the source.
-    Url(String),
+    Url(Text),
     /// With a pace of its own.
     Own {
         /// The address.
-        url: String,
+        url: Text,
         /// How often it is asked.
         every: String,
     },
 }
 
 impl Address {
-    fn url(&self) -> &str {
+    fn url(&self) -> &Text {
         match self {
             Self::Url(url) | Self::Own { url, .. } => url,
         }
+    }
+
+    fn endpoint(&self) -> Result<Endpoint> {
+        Endpoint::of("urls", self.url(), &["http", "https"])
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// An address as it is written. Read field by field: of an untagged enum, nobody learns what is wrong.
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = Address;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an address: text, { env = \"NAME\" }, { file = \"path\" }, or { url = …, every = \"1m\" }",
+        )
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Address, E> {
+        Ok(Address::Url(Text::Open(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Address, A::Error> {
+        let (mut url, mut every) = (None, None);
+        while let Some(name) = map.next_key::<String>()? {
+            match &*name {
+                "url" => url = Some(map.next_value()?),
+                "every" => every = Some(map.next_value()?),
+                "env" | "file" => {
+                    let reference =
+                        MapDeserializer::new(std::iter::once((name, map.next_value::<String>()?)));
+                    return Secret::deserialize(reference).map(|secret| Address::Url(Text::Secret(secret)));
+                }
+                _ => return Err(de::Error::unknown_field(&name, &["url", "every", "env", "file"])),
+            }
+        }
+        let url = url.ok_or_else(|| de::Error::missing_field("url"))?;
+        Ok(match every {
+            Some(every) => Address::Own { url, every },
+            None => Address::Url(url),
+        })
     }
 }
 
@@ -132,20 +187,34 @@ impl Poll {
                     .with_help("it is a JSON pointer, such as \"/data/items\""));
             }
         }
+        for address in urls {
+            let endpoint = address.endpoint()?;
+            self.client.check_secrecy(&endpoint, self.has_login() || endpoint.is_secret())?;
+        }
         self.client.check()
+    }
+
+    fn has_login(&self) -> bool {
+        self.options.token.is_some() || self.options.password.is_some()
+    }
+
+    /// The headers of every request.
+    fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {
+        let PollOptions { token, user, password, .. } = &self.options;
+        let token = token.as_ref().map(|token| ("Bearer", token));
+        let mut all = headers(&self.client.headers)?;
+        let login = authorization(token, user.as_deref(), password.as_ref())?;
+        all.extend(login.map(|value| (AUTHORIZATION, value)));
+        Ok(all)
     }
 
     /// One task for each address; those of the same server share a circuit breaker.
     fn tasks(&self, fields: &[String], open: &OpenOptions) -> Result<Vec<Task>> {
-        let PollOptions { token, user, password, every, records, next, pages, .. } = &self.options;
-        let token = token.as_ref().map(|token| ("Bearer", token));
-        let mut all = headers(&self.client.headers)?;
-        if let Some(value) = authorization(token, user.as_deref(), password.as_ref())? {
-            all.push((hyper::header::AUTHORIZATION, value));
-        }
+        let PollOptions { every, records, next, pages, .. } = &self.options;
+        let all = self.headers()?;
         let mut breakers: BTreeMap<String, Breaker> = BTreeMap::new();
         let mut task = |address: &Address| {
-            let endpoint = Endpoint::parse("urls", address.url(), &["http", "https"])?;
+            let endpoint = address.endpoint()?;
             let breaker = breakers.entry(endpoint.to_string());
             let breaker = breaker.or_insert_with(|| Breaker::new(BreakerOptions::default())).clone();
             let own = match address {
@@ -153,7 +222,9 @@ impl Poll {
                 Address::Own { every, .. } => every,
             };
             Ok(Task {
-                url: address.url().to_owned(),
+                place: place(address.url().reveal()),
+                url: endpoint.shown(address.url()),
+                meter: open.meter.of(&endpoint.shown(address.url())),
                 endpoint,
                 every: duration("every", own)?.max(Duration::from_millis(10)),
                 route: self.client.route()?,
@@ -169,6 +240,11 @@ impl Poll {
         };
         self.options.urls.iter().map(&mut task).collect()
     }
+}
+
+/// The name of the place of an address: not itself, which may hold a secret.
+fn place(url: &str) -> String {
+    sha256(url)[..32].to_owned()
 }
 
 impl SourceSpec for Poll {
@@ -200,7 +276,8 @@ impl SourceSpec for Poll {
 
     fn probe(&self, probe: &mut Probe) {
         for address in &self.options.urls {
-            probe_server(probe, Endpoint::parse("urls", address.url(), &["http", "https"]), &self.client);
+            let Some(endpoint) = probe_server(probe, address.endpoint(), &self.client) else { continue };
+            probe.step("login", || greet(&endpoint, &self.headers()?, &self.client));
         }
     }
 
@@ -212,14 +289,59 @@ impl SourceSpec for Poll {
         let tasks = self.tasks(&decoding.fields, options)?;
         let start = move |outlet: Outlet, places: Places| -> Work {
             Box::pin(async move {
+                let mut running = JoinSet::new();
                 for task in tasks {
-                    let place = places.get(&task.url).cloned();
-                    tokio::spawn(task.run(outlet.clone(), place));
+                    let place = places.get(&task.place).cloned();
+                    running.spawn(task.run(outlet.clone(), place));
                 }
-                std::future::pending().await
+                // None ends before the run does, unless it panics: then nobody would ask its address any more.
+                while let Some(ended) = running.join_next().await {
+                    if ended.is_err() {
+                        outlet.fail(Error::internal("the client of an address has panicked"));
+                    }
+                }
             })
         };
         let lines = Lines::new(decoding, "poll", options.chunk_size);
         Ok(Box::new(MessageSource::new(Inbox::new(Box::new(start)), lines)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_address_is_text_or_a_secret_with_a_pace_or_without() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "https://a.example/x?key=4711").expect("written");
+        let secret = json!({ "file": file.path() });
+        let read = |value: &serde_json::Value| serde_json::from_value::<Address>(value.clone());
+        for (written, is_secret, has_pace) in [
+            (json!("https://a.example/x"), false, false),
+            (json!({ "url": "https://a.example/x", "every": "1m" }), false, true),
+            (secret.clone(), true, false),
+            (json!({ "url": secret, "every": "1m" }), true, true),
+        ] {
+            let address = read(&written).expect("an address");
+            assert_eq!(serde_json::to_value(&address).expect("JSON"), written);
+            assert_eq!(
+                (address.url().is_secret(), matches!(address, Address::Own { .. })),
+                (is_secret, has_pace)
+            );
+            let shown = address.endpoint().expect("an address").shown(address.url());
+            assert_eq!(shown, if is_secret { "https://a.example:443" } else { "https://a.example/x" });
+        }
+        for (written, why) in [
+            (json!({ "env": "TIDEMILL_NOT_SET" }), "TIDEMILL_NOT_SET"),
+            (json!({ "every": "1m" }), "missing field `url`"),
+            (json!({ "url": "https://a.example", "evry": "1m" }), "unknown field `evry`"),
+        ] {
+            let error = read(&written).expect_err("no address").to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(!place("https://a.example/x?key=4711").contains("4711"));
+        assert_ne!(place("https://a.example/x"), place("https://a.example/y"));
     }
 }

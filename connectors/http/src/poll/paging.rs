@@ -49,7 +49,8 @@ fn linked(answer: &Answer) -> Option<String> {
 /// An address that may be relative to `here`.
 fn resolved(address: &str, here: &Endpoint) -> Result<Endpoint> {
     if address.contains("://") {
-        return Endpoint::parse("next", address, &["http", "https"]);
+        let next = Endpoint::parse("next", address, &["http", "https"])?;
+        return Ok(if here.is_secret() { next.into_secret() } else { next });
     }
     let (path, _) = here.path.split_once('?').unwrap_or((&here.path, ""));
     Ok(here.with_path(match address.chars().next() {
@@ -59,9 +60,14 @@ fn resolved(address: &str, here: &Endpoint) -> Result<Endpoint> {
     }))
 }
 
-/// The records in a page: all of it, or what `pointer` leads to.
+/// The records in a page: what `pointer` leads to. `null` stands for none, as some servers have it, unless the page tells an error.
 pub(super) fn records(page: &Value, pointer: &str) -> Option<Vec<u8>> {
-    page.pointer(pointer).filter(|found| !found.is_null()).map(|found| found.to_string().into_bytes())
+    let is_error = || ["error", "errors"].iter().any(|name| page.get(name).is_some_and(|why| !why.is_null()));
+    match page.pointer(pointer)? {
+        Value::Null if is_error() => None,
+        Value::Null => Some(b"[]".to_vec()),
+        found => Some(found.to_string().into_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +105,16 @@ mod tests {
         assert_eq!(found.map(|next| next.path).as_deref(), Some("/v1/items?page=4"));
         assert_eq!(records(&page, "/data").as_deref(), Some(&b"[{\"a\":1}]"[..]));
         assert_eq!(records(&page, "/none"), None);
+    }
+
+    #[test]
+    fn a_page_without_records_is_told_from_one_that_has_none() {
+        let found =
+            |page: Value| records(&page, "/data").map(|found| String::from_utf8_lossy(&found).into_owned());
+        assert_eq!(found(serde_json::json!({ "data": [] })).as_deref(), Some("[]"));
+        assert_eq!(found(serde_json::json!({ "data": null, "error": null })).as_deref(), Some("[]"));
+        assert_eq!(found(serde_json::json!({ "data": null, "error": "later" })), None);
+        assert_eq!(found(serde_json::json!({ "error": "later" })), None);
     }
 
     #[test]

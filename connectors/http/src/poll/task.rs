@@ -7,7 +7,10 @@
 //! | 429, 503 with `Retry-After` | asked again then |
 //! | no answer, 429, 5xx | asked again after a delay that grows up to the pace of the address, or five minutes |
 //! | no answer, 429, 5xx most of the time, from any address of the server | asked by single requests, by a circuit breaker |
-//! | anything else, such as 401 or 404, or a refused certificate | at the first time, the run ends with an error; later, as no answer |
+//! | anything else, such as 401 or 404, a page without `records`, or a refused certificate | at the first time, the run ends with an error; later, asked again at intervals that double |
+//!
+//! A page that fails for a while is asked for again, behind those before it. `ETag` and the like count once the last page has been passed on: otherwise the server
+//! would say that nothing is new, and the rest of the pages be lost.
 
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use hyper::header::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidemill_engine::error::{Error, Result};
+use tidemill_engine::meter::SourceMeter;
 use tidemill_engine::resilience::{Backoff, Breaker, Permit};
 use tidemill_engine::time::Clock;
 use tokio::time::Instant;
@@ -32,10 +36,17 @@ const PAGE: usize = 16 << 20;
 /// The longest delay after failures, unless the pace is slower.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// How often a page is asked for again before all pages are: its address may have expired.
+const REPEATS: u32 = 10;
+
 /// An address that is asked.
 pub(super) struct Task {
-    /// As it is written.
+    /// As records call it.
     pub(super) url: String,
+    /// The name of its place in checkpoints.
+    pub(super) place: String,
+    /// What others see of it.
+    pub(super) meter: SourceMeter,
     pub(super) endpoint: Endpoint,
     pub(super) every: Duration,
     pub(super) route: Route,
@@ -58,6 +69,32 @@ struct Validators {
     modified: Option<String>,
 }
 
+/// The pages of one answer: where to go on after a failure that passes.
+struct Round {
+    here: Endpoint,
+    page: usize,
+    /// Those of the first page.
+    fresh: Validators,
+    failures: u32,
+}
+
+impl Round {
+    fn new(first: &Endpoint) -> Self {
+        Self { here: first.clone(), page: 0, fresh: Validators::default(), failures: 0 }
+    }
+
+    /// Whether the next request goes on with it.
+    fn goes_on(&mut self, asked: &Result<Asked>) -> bool {
+        self.failures += 1;
+        asked.as_ref().is_err_and(Error::is_transient) && self.failures <= REPEATS
+    }
+
+    /// The page that follows.
+    fn step(&mut self, to: Endpoint) {
+        (self.here, self.page, self.failures) = (to, self.page + 1, 0);
+    }
+}
+
 impl Task {
     /// Asks until the run ends.
     pub(super) async fn run(self, outlet: Outlet, place: Option<String>) {
@@ -66,13 +103,18 @@ impl Task {
         let mut client = Client::new(self.endpoint.clone(), self.route.clone(), self.timeout);
         let (mut backoff, mut has_answered) = (Backoff::default(), false);
         let (mut due, mut delay) = (Instant::now(), self.every);
+        let mut round = Round::new(&self.endpoint);
         loop {
             let permit = self.permit(&outlet).await;
-            let asked = self.ask(&mut client, &mut seen, &outlet).await;
+            let asked = self.ask(&mut client, &mut seen, &mut round, &outlet).await;
+            if !round.goes_on(&asked) {
+                round = Round::new(&self.endpoint);
+            }
             permit.answered(&asked, Instant::now().into_std());
             let wait = match asked {
                 Ok(Asked::Ended) => return,
                 Ok(Asked::Done) => {
+                    self.meter.connected();
                     (has_answered, delay) = (true, self.every);
                     backoff.reset();
                     // On a grid, so that a slow answer does not shift it.
@@ -82,6 +124,7 @@ impl Task {
                 }
                 Err(error) if !error.is_transient() && !has_answered => return outlet.fail(error),
                 Err(error) => {
+                    self.meter.unanswered(&error);
                     outlet.counts.failed(&error);
                     delay = if error.is_transient() {
                         backoff.delay(None).min(self.every)
@@ -104,6 +147,7 @@ impl Task {
                 Ok(permit) => return permit,
                 Err(wait) => {
                     if !std::mem::replace(&mut is_held, true) {
+                        self.meter.count("held", 1);
                         outlet.counts.held();
                     }
                     tokio::time::sleep(wait).await;
@@ -112,35 +156,47 @@ impl Task {
         }
     }
 
-    /// Asks once, and passes all pages on.
-    async fn ask(&self, client: &mut Client, seen: &mut Validators, outlet: &Outlet) -> Result<Asked> {
-        let mut here = self.endpoint.clone();
-        for page in 0..self.pages {
-            let answer = self.get(client, &here.path, (page == 0).then_some(&*seen)).await?;
+    /// Asks for the pages of `round` that are left, and passes them on.
+    async fn ask(
+        &self,
+        client: &mut Client,
+        seen: &mut Validators,
+        round: &mut Round,
+        outlet: &Outlet,
+    ) -> Result<Asked> {
+        loop {
+            let is_first = round.page == 0;
+            let answer = self.get(client, &round.here.path, is_first.then_some(&*seen)).await?;
             match answer.status.as_u16() {
-                204 | 304 => return Ok(Asked::Done),
+                204 | 304 if is_first => return Ok(Asked::Done),
+                204 | 304 => break,
                 200 => {}
-                _ => return Err(answer.refusal(&here, &self.clock)),
+                _ => return Err(answer.refusal(&round.here, &self.clock)),
             }
-            let parsed = self.parsed(&answer, &here)?;
-            let behind = next(&answer, parsed.as_ref(), self.next.as_deref(), &here)?;
-            if page == 0 {
-                *seen = Validators::of(&answer);
+            let parsed = self.parsed(&answer, &round.here)?;
+            let behind = next(&answer, parsed.as_ref(), self.next.as_deref(), &round.here)?;
+            let payload = self.payload(&answer, parsed.as_ref(), &round.here)?;
+            if is_first {
+                round.fresh = Validators::of(&answer);
             }
             // Not before the last page: otherwise the rest would be skipped after a restart.
-            let is_last = behind.is_none() || page + 1 == self.pages;
-            let place = is_last.then(|| (self.url.clone(), seen.saved()));
-            if outlet.send(self.message(answer, parsed, place)).await.is_none() {
+            let is_last = behind.is_none() || round.page + 1 == self.pages;
+            let place = is_last.then(|| (self.place.clone(), round.fresh.saved()));
+            if outlet.send(self.message(&answer, payload, place)).await.is_none() {
                 return Ok(Asked::Ended);
             }
             match behind {
-                Some(behind) => here = behind,
-                None => return Ok(Asked::Done),
+                Some(behind) if !is_last => round.step(behind),
+                Some(_) => {
+                    let Self { endpoint, pages, .. } = self;
+                    let why = format!("{endpoint}: more than {pages} pages (option `pages`)");
+                    outlet.counts.failed(&Error::data(why));
+                    break;
+                }
+                None => break,
             }
         }
-        outlet
-            .counts
-            .failed(&Error::data(format!("{here}: more than {} pages (option `pages`)", self.pages)));
+        *seen = std::mem::take(&mut round.fresh);
         Ok(Asked::Done)
     }
 
@@ -165,11 +221,17 @@ impl Task {
             .map_err(|error| Error::data(format!("{here}: the page is not JSON: {error}")).transient())
     }
 
-    fn message(&self, answer: Answer, parsed: Option<Value>, place: Option<(String, String)>) -> Message {
-        let payload = match (&parsed, &self.records) {
-            (Some(page), Some(pointer)) => records(page, pointer).unwrap_or_default(),
-            _ => answer.body.to_vec(),
-        };
+    /// What a page contains: the records in it, if they are looked for.
+    fn payload(&self, answer: &Answer, parsed: Option<&Value>, here: &Endpoint) -> Result<Vec<u8>> {
+        let (Some(page), Some(pointer)) = (parsed, &self.records) else { return Ok(answer.body.to_vec()) };
+        records(page, pointer).ok_or_else(|| {
+            let said = answer.message(here);
+            Error::data(format!("{here} answered 200, but has no records at {pointer}: {said}"))
+                .with_help("check `records`, and what the server says")
+        })
+    }
+
+    fn message(&self, answer: &Answer, payload: Vec<u8>, place: Option<(String, String)>) -> Message {
         let value = |name: &String| match name.split_once(':') {
             Some(("@header", header)) => answer.headers.get(header)?.to_str().ok().map(str::to_owned),
             _ => Some(self.url.clone()),

@@ -1,4 +1,4 @@
-//! Connections: their number, TLS, the time for a header.
+//! Connections: their number, TLS, the time that they may take.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::Certificates;
 use super::handle::Handler;
+use super::pace::{HEADER, Late, Pace, Paced};
 use tidemill_connect::http::Stream;
-
-/// How long the header of a request, and the beginning of an encrypted connection, may take.
-const HEADER: Duration = Duration::from_secs(10);
 
 /// How long answers on their way may take at the end.
 const LEAVE: Duration = Duration::from_secs(1);
+
+/// Threads that decompress and decode bodies: each holds one of them in memory, and the pipeline decodes them too.
+const DECODING: usize = 2;
 
 /// How long to wait after a connection could not be accepted, because there are too many open files, for example.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -36,7 +38,12 @@ pub(super) struct Server {
 
 /// The main loop of the thread `http`: until the server is to stop.
 pub(super) fn serve(server: Server) {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(DECODING)
+        .thread_name("http-decode")
+        .build();
     // Without a runtime the listener is closed: clients see that nobody is there.
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async move {
@@ -85,20 +92,32 @@ async fn connection(
             _ => return handler.counts.broken(),
         },
     };
-    let service = service_fn(|request| handler.answer(request, client));
+    let pace = Arc::new(Pace::new(Instant::now()));
+    let service = service_fn(|request| {
+        let (handler, pace) = (Arc::clone(&handler), Arc::clone(&pace));
+        async move {
+            pace.asked();
+            let answer = handler.answer(request, client).await;
+            pace.answered(Instant::now());
+            answer
+        }
+    });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER).max_headers(100);
-    let served = builder.serve_connection(TokioIo::new(stream), service);
+    // Its own time for a header runs between requests too.
+    builder.header_read_timeout(Option::<Duration>::None).max_headers(100);
+    let paced = Paced { stream, pace: Arc::clone(&pace) };
+    let served = builder.serve_connection(TokioIo::new(paced), service);
     let mut served = std::pin::pin!(served);
     let over = async { drop(stopped.wait_for(|is_over| *is_over).await) };
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
+    let is_whole = tokio::select! {
+        ended = served.as_mut() => ended.is_ok(),
+        late = pace.until_late() => late == Late::Idle,
         () = over => {
             served.as_mut().graceful_shutdown();
-            served.await
+            served.await.is_ok()
         }
     };
-    if ended.is_err() {
+    if !is_whole {
         handler.counts.broken();
     }
 }

@@ -11,28 +11,33 @@
 //! | a body that does not arrive in time | 408 |
 //! | a body that is too large, also when it is decompressed | 413 |
 //! | another compression | 415 |
-//! | the pipeline does not keep up | 429 with `Retry-After` |
+//! | a body whose content takes too much memory: too many records that cannot be decoded, time series of over 64 MiB | 413 |
+//! | the pipeline does not keep up | 429 with `Retry-After`; 503 at `/write`, since Telegraf's `outputs.influxdb` drops what is answered with 429 |
 //! | the run ends | 503 with `Retry-After` |
+//!
+//! Bodies are decompressed and decoded on threads for that (`http-decode`): meanwhile others are served.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use tidemill_connect::message::Payload;
-use tidemill_engine::time::Clock;
+use tidemill_engine::meter::SourceMeter;
+use tidemill_engine::time::{Clock, Timestamp};
 use tokio::sync::oneshot;
 
 use super::access::{Access, Refusal};
 use super::body::{Encoding, too_large};
 use super::content::{Content, Contents, Findings};
-use super::fields::Fields;
-use super::influx::{Route, creates_database, partial, scaled, zeros};
+use super::fields::{Fields, Values};
+use super::influx::{Route, Scale, creates_database, partial};
 use super::queue::{Accepted, Claim, Entry, Room};
 
 /// Handles requests.
@@ -48,13 +53,13 @@ pub(super) struct Handler {
     pub(super) counts: Counts,
 }
 
-/// What happened to requests, for the end of the run.
-#[derive(Debug, Default)]
+/// What happened to requests: others see it while the run goes on, and at its end.
+#[derive(Debug)]
 pub(super) struct Counts {
-    accepted: AtomicU64,
-    refused: AtomicU64,
-    busy: AtomicU64,
-    broken: AtomicU64,
+    accepted: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
+    busy: Arc<AtomicU64>,
+    broken: Arc<AtomicU64>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -66,6 +71,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LATER: HeaderValue = HeaderValue::from_static("1");
 
 impl Counts {
+    pub(super) fn new(meter: &SourceMeter) -> Self {
+        let [accepted, refused, busy, broken] =
+            ["accepted", "refused", "busy", "broken"].map(|what| meter.counter(what));
+        Self { accepted, refused, busy, broken }
+    }
+
     /// A connection ended in the middle of a request, or sent something else.
     pub(super) fn broken(&self) {
         self.broken.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +89,7 @@ impl Counts {
             (&self.busy, "requests were told to come again later, because the pipeline did not keep up"),
             (&self.broken, "connections ended in the middle of a request"),
         ];
-        let told = |(count, what): (&AtomicU64, &str)| {
+        let told = |(count, what): (&Arc<AtomicU64>, &str)| {
             let count = count.load(Ordering::Relaxed);
             (count > 0).then(|| format!("{count} {what}"))
         };
@@ -89,7 +100,7 @@ impl Counts {
 impl Handler {
     /// Answers a request of `client`.
     pub(super) async fn answer(
-        &self,
+        self: Arc<Self>,
         request: Request<Incoming>,
         client: SocketAddr,
     ) -> Result<Answer, Infallible> {
@@ -104,7 +115,11 @@ impl Handler {
         Ok(answered.unwrap_or_else(|Refusal(status, why)| refused(status, why)))
     }
 
-    async fn handle(&self, request: Request<Incoming>, client: SocketAddr) -> Result<Answer, Refusal> {
+    async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Result<Answer, Refusal> {
         let (head, body) = request.into_parts();
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
         self.access.check(&head.headers, query)?;
@@ -115,13 +130,8 @@ impl Handler {
             Some(Route::Health) => {
                 return Ok(json(StatusCode::OK, "{\"name\":\"tidemill\",\"status\":\"pass\"}"));
             }
-            Some(Route::Query) if creates_database(query) => {
-                return Ok(json(StatusCode::OK, "{\"results\":[{}]}"));
-            }
-            Some(Route::Query) => {
-                return Err(Refusal(StatusCode::NOT_FOUND, "queries are not answered here"));
-            }
-            Some(Route::Write) => {}
+            Some(Route::Query) => return self.query(query, body).await,
+            Some(Route::Write | Route::WriteV2) => {}
             None if self.is_ours(path) => {}
             None => return Err(Refusal(StatusCode::NOT_FOUND, "records are sent to another path")),
         }
@@ -131,20 +141,17 @@ impl Handler {
         let encoding = head.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         let encoding = Encoding::of(encoding.unwrap_or_default())?;
         let precision = Refusal(StatusCode::BAD_REQUEST, "an unknown precision");
-        let zeros = if route.is_some() { zeros(query).ok_or(precision)? } else { 0 };
-        let (body, room) = self.receive(body).await?;
-        let body = scaled(encoding.decode(body, self.max_decoded)?, zeros);
-        let content = self.contents.read(body)?;
-        let room = room.resized(content.size(), &self.entry).ok_or(busy())?;
+        let scale = if route.is_some() { Scale::of(query).ok_or(precision)? } else { Scale::NONE };
+        let busy = busy(route);
+        let (body, room) = self.receive(body, self.max_body, busy).await?;
         let values = self.fields.values(path, query, &head.headers, &client.ip().to_string());
-        let received = self.clock.read();
-        let findings = self.contents.check(&content, &self.fields, &values, received);
-        let findings =
-            findings.map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the body cannot be checked"))?;
-        let is_whole = findings.refused == 0;
+        let received = Received { body, encoding, scale, values, room, at: self.clock.read() };
+        let Read { content, findings, values, room, at } = self.read(received).await?;
+        let room = room.resized(content.size(), &self.entry).ok_or(busy)?;
         if content.size() > 0 {
-            self.hand_over(content, values, received, room).await?;
+            self.hand_over(content, values, at, room, busy).await?;
         }
+        let is_whole = findings.refused == 0;
         Ok(match (self.contents.payload(), is_whole) {
             (Payload::Influx | Payload::Prometheus, true) => empty(StatusCode::NO_CONTENT),
             (Payload::Influx, false) => {
@@ -160,32 +167,67 @@ impl Handler {
         is_remote_write || self.fields.matches(path)
     }
 
-    /// Reads a body, for which there is room before it is read.
-    async fn receive(&self, body: Incoming) -> Result<(Vec<u8>, Room), Refusal> {
-        let most = self.max_body as u64;
-        let announced = body.size_hint().upper();
-        if announced.is_some_and(|length| length > most) {
+    /// Answers a query, which may be in the address or in a form. Clients of version 1 create their database before they write; there are no other queries.
+    async fn query(&self, query: &str, body: Incoming) -> Result<Answer, Refusal> {
+        /// Bytes of a form at most.
+        const FORM: usize = 64 << 10;
+        let (form, _room) = self.receive(body, FORM, busy(Some(Route::Query))).await?;
+        match creates_database(query) || creates_database(&String::from_utf8_lossy(&form)) {
+            true => Ok(json(StatusCode::OK, "{\"results\":[{}]}")),
+            false => Err(Refusal(StatusCode::NOT_FOUND, "queries are not answered here")),
+        }
+    }
+
+    /// Reads a body of at most `most` bytes, in time.
+    async fn receive(&self, body: Incoming, most: usize, busy: Refusal) -> Result<(Vec<u8>, Room), Refusal> {
+        let collected = tokio::time::timeout(self.timeout, self.collect(body, most, busy)).await;
+        collected.unwrap_or(Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")))
+    }
+
+    /// Room is taken for what has arrived: whoever announces much, or says no length, and then sends slowly takes none from others.
+    async fn collect(
+        &self,
+        mut body: Incoming,
+        most: usize,
+        busy: Refusal,
+    ) -> Result<(Vec<u8>, Room), Refusal> {
+        let announced = body.size_hint().lower();
+        if announced > most as u64 {
             return Err(too_large());
         }
-        let length = announced.unwrap_or(most) as usize;
-        let room = self.entry.room(length).ok_or(busy())?;
-        let collected = Limited::new(body, self.max_body).collect();
-        let collected = tokio::time::timeout(self.timeout, collected).await;
-        let slow = |_| Refusal(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
-        let collected = collected.map_err(slow)?.map_err(|error| match error.is::<hyper::Error>() {
-            true => Refusal(StatusCode::BAD_REQUEST, "the body ended too early"),
-            false => too_large(),
-        })?;
-        Ok((collected.to_bytes().into(), room))
+        if !self.entry.has_room(announced as usize) {
+            return Err(busy);
+        }
+        let (mut bytes, mut room) = (Vec::new(), self.entry.room(0).ok_or(busy)?);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the body ended too early"))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            let length = bytes.len() + piece.len();
+            if length > most {
+                return Err(too_large());
+            }
+            room = room.resized(length, &self.entry).ok_or(busy)?;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes, room))
+    }
+
+    /// Decompresses, decodes and checks a body, on a thread for that.
+    async fn read(self: &Arc<Self>, received: Received) -> Result<Read, Refusal> {
+        let handler = Arc::clone(self);
+        // The room is kept there even if the client goes away meanwhile.
+        let read = tokio::task::spawn_blocking(move || received.read(&handler)).await;
+        read.unwrap_or(Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the body cannot be read")))
     }
 
     /// Gives a request to the pipeline, and waits until it is safe there.
     async fn hand_over(
         &self,
         content: Content,
-        values: super::fields::Values,
-        received: tidemill_engine::time::Timestamp,
+        values: Values,
+        received: Timestamp,
         room: Room,
+        busy: Refusal,
     ) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
         let ends = Refusal(StatusCode::SERVICE_UNAVAILABLE, "the run ends");
@@ -198,9 +240,38 @@ impl Handler {
             return answer.map_err(|_| ends);
         }
         match withdrawn.0.withdraw() {
-            true => Err(busy()),
+            true => Err(busy),
             false => answered.await.map_err(|_| ends),
         }
+    }
+}
+
+/// A request as it was received.
+struct Received {
+    body: Vec<u8>,
+    encoding: Encoding,
+    scale: Scale,
+    values: Values,
+    room: Room,
+    at: Timestamp,
+}
+
+/// What it contains.
+struct Read {
+    content: Content,
+    findings: Findings,
+    values: Values,
+    room: Room,
+    at: Timestamp,
+}
+
+impl Received {
+    fn read(self, handler: &Handler) -> Result<Read, Refusal> {
+        let Self { body, encoding, scale, values, room, at } = self;
+        let Handler { contents, fields, max_decoded, .. } = handler;
+        let content = contents.read(scale.apply(encoding.decode(body, *max_decoded)?))?;
+        let findings = contents.check(&content, fields, &values, at)?;
+        Ok(Read { content, findings, values, room, at })
     }
 }
 
@@ -214,8 +285,14 @@ impl Drop for Withdrawn {
     }
 }
 
-fn busy() -> Refusal {
-    Refusal(StatusCode::TOO_MANY_REQUESTS, "the pipeline does not keep up: send it again later")
+/// The refusal of a request that the pipeline cannot take now.
+fn busy(route: Option<Route>) -> Refusal {
+    // Telegraf's output for version 1 drops what is answered with a status of 4xx other than 413.
+    let status = match route {
+        Some(Route::Write) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::TOO_MANY_REQUESTS,
+    };
+    Refusal(status, "the pipeline does not keep up: send it again later")
 }
 
 fn told(findings: &Findings) -> Answer {

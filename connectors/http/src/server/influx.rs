@@ -7,7 +7,10 @@ use super::access::parameter;
 /// What a path of InfluxDB is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
+    /// That of version 1.
     Write,
+    /// That of version 2.
+    WriteV2,
     /// Whether the server is there.
     Ping,
     Health,
@@ -18,7 +21,8 @@ pub(super) enum Route {
 impl Route {
     pub(super) fn of(path: &str) -> Option<Self> {
         match path {
-            "/write" | "/api/v2/write" => Some(Self::Write),
+            "/write" => Some(Self::Write),
+            "/api/v2/write" => Some(Self::WriteV2),
             "/ping" => Some(Self::Ping),
             "/health" => Some(Self::Health),
             "/query" => Some(Self::Query),
@@ -27,46 +31,77 @@ impl Route {
     }
 }
 
-/// Whether a query does nothing but create a database.
+/// Whether a query does nothing but create a database. It is in the query of the address, or a form in the body, which is written the same way.
 pub(super) fn creates_database(query: &str) -> bool {
     let text = parameter(query, "q").unwrap_or_default();
     text.trim_start().to_ascii_uppercase().starts_with("CREATE DATABASE")
 }
 
-/// How many zeros make a time of the precision in `query` one in nanoseconds; `None` if there is no such precision.
-pub(super) fn zeros(query: &str) -> Option<usize> {
-    match parameter(query, "precision").as_deref() {
-        None | Some("" | "ns" | "n") => Some(0),
-        Some("us" | "u") => Some(3),
-        Some("ms") => Some(6),
-        Some("s") => Some(9),
-        _ => None,
-    }
+/// What a time of another precision than nanoseconds is multiplied with: so many of a power of ten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scale {
+    times: u64,
+    zeros: usize,
 }
 
-/// The lines with times in nanoseconds: those at the ends of lines get so many zeros.
-pub(super) fn scaled(lines: Vec<u8>, zeros: usize) -> Vec<u8> {
-    if zeros == 0 {
-        return lines;
+impl Scale {
+    /// That of nanoseconds.
+    pub(super) const NONE: Self = Self { times: 1, zeros: 0 };
+
+    /// That of the precision in `query`; `None` if there is no such precision.
+    pub(super) fn of(query: &str) -> Option<Self> {
+        let (times, zeros) = match parameter(query, "precision").as_deref() {
+            None | Some("" | "ns" | "n") => (1, 0),
+            Some("us" | "u") => (1, 3),
+            Some("ms") => (1, 6),
+            Some("s") => (1, 9),
+            // Of version 1.
+            Some("m") => (6, 10),
+            Some("h") => (36, 11),
+            _ => return None,
+        };
+        Some(Self { times, zeros })
     }
-    let mut out = Vec::with_capacity(lines.len() + lines.len() / 4);
-    for line in lines.split_inclusive(|&byte| byte == b'\n') {
-        let content = line.trim_ascii_end();
-        out.extend_from_slice(content);
-        if has_time(content) {
-            out.extend(std::iter::repeat_n(b'0', zeros));
+
+    /// The lines with times in nanoseconds: those at the ends of lines are multiplied.
+    pub(super) fn apply(self, lines: Vec<u8>) -> Vec<u8> {
+        if self == Self::NONE {
+            return lines;
         }
-        out.extend_from_slice(&line[content.len()..]);
+        let mut out = Vec::with_capacity(lines.len() + lines.len() / 4);
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            let content = line.trim_ascii_end();
+            match digits_of_time(content) {
+                0 => out.extend_from_slice(content),
+                digits => self.scaled(content, digits, &mut out),
+            }
+            out.extend_from_slice(&line[content.len()..]);
+        }
+        out
     }
-    out
+
+    /// A line that ends with a time of so many digits. One that is too large stays so: it is refused.
+    fn scaled(self, line: &[u8], digits: usize, out: &mut Vec<u8>) {
+        let (before, time) = line.split_at(line.len() - digits);
+        let number = std::str::from_utf8(time).ok().and_then(|time| time.parse::<u64>().ok());
+        match number.and_then(|number| number.checked_mul(self.times)).filter(|_| self.times > 1) {
+            Some(number) => {
+                out.extend_from_slice(before);
+                out.extend_from_slice(number.to_string().as_bytes());
+            }
+            None => out.extend_from_slice(line),
+        }
+        out.extend(std::iter::repeat_n(b'0', self.zeros));
+    }
 }
 
-/// Whether a line ends with a time: digits behind a space. What else ends with digits has `=` before them, and text ends with a quote.
-fn has_time(line: &[u8]) -> bool {
+/// How many digits the time has with which a line ends: behind a space. What else ends with digits has `=` before them, and text ends with a quote.
+fn digits_of_time(line: &[u8]) -> usize {
     let digits = line.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let before = &line[..line.len() - digits];
     let before = before.strip_suffix(b"-").unwrap_or(before);
-    digits > 0 && before.ends_with(b" ") && !before.ends_with(b"\\ ") && line.first() != Some(&b'#')
+    let is_time = before.ends_with(b" ") && !before.ends_with(b"\\ ") && line.first() != Some(&b'#');
+    if is_time { digits } else { 0 }
 }
 
 /// The body of an answer for points of which some are refused.
@@ -83,13 +118,27 @@ mod tests {
     #[test]
     fn times_of_any_precision_are_nanoseconds() {
         let lines = "m v=1 17\nm v=2\r\nm,t=a\\ 5 v=3i -2\r\nm s=\"a 5\"\n# 5\nm s=\"x\" 9";
-        let scaled = String::from_utf8(scaled(lines.into(), 3)).expect("text");
-        assert_eq!(scaled, "m v=1 17000\nm v=2\r\nm,t=a\\ 5 v=3i -2000\r\nm s=\"a 5\"\n# 5\nm s=\"x\" 9000");
+        let scaled = |query: &str, lines: &str| {
+            let scale = Scale::of(query).expect("a precision");
+            String::from_utf8(scale.apply(lines.into())).expect("text")
+        };
         assert_eq!(
-            ["", "precision=ms", "precision=u&db=x", "precision=s"].map(zeros),
-            [Some(0), Some(6), Some(3), Some(9)]
+            scaled("precision=u&db=x", lines),
+            "m v=1 17000\nm v=2\r\nm,t=a\\ 5 v=3i -2000\r\nm s=\"a 5\"\n# 5\nm s=\"x\" 9000"
         );
-        assert_eq!(zeros("precision=h"), None);
+        for (query, expected) in [
+            ("", "m v=1 -17"),
+            ("precision=ns", "m v=1 -17"),
+            ("precision=ms", "m v=1 -17000000"),
+            ("precision=s", "m v=1 -17000000000"),
+            ("precision=m", "m v=1 -1020000000000"),
+            ("precision=h", "m v=1 -61200000000000"),
+        ] {
+            assert_eq!(scaled(query, "m v=1 -17"), expected, "{query}");
+        }
+        let large = "m v=1 18446744073709551615";
+        assert_eq!(scaled("precision=h", large), large.to_owned() + "00000000000", "it stays too large");
+        assert_eq!(Scale::of("precision=d"), None);
     }
 
     #[test]
@@ -101,9 +150,9 @@ mod tests {
     proptest! {
         #[test]
         fn strangers_send_anything(lines in any::<Vec<u8>>(), query in ".*") {
-            let scaled = scaled(lines.clone(), 6);
-            prop_assert!(scaled.len() >= lines.len());
-            let _any = (zeros(&query), creates_database(&query));
+            let scaled = |query: &str| Scale::of(query).map(|scale| scale.apply(lines.clone()));
+            prop_assert!(scaled("precision=ms").is_some_and(|scaled| scaled.len() >= lines.len()));
+            let _any = (scaled("precision=h"), scaled(&query), creates_database(&query));
         }
     }
 }

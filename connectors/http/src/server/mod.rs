@@ -8,7 +8,7 @@
 //! | module | |
 //! |---|---|
 //! | `options` | the options, and the component |
-//! | `accept` | connections: their number, TLS, the time for a header |
+//! | `accept` | connections: their number, TLS |
 //! | `access` | who may send |
 //! | `body` | bodies: their size, also when they are decompressed |
 //! | `certificates` | TLS, with certificates that are renewed |
@@ -16,6 +16,7 @@
 //! | `fields` | what a request has besides its body |
 //! | `handle` | a request and its answer |
 //! | `influx` | what clients of InfluxDB expect |
+//! | `pace` | how long a connection may take |
 //! | `prometheus` | remote write |
 //! | `protobuf` | the wire format of Protocol Buffers |
 //! | `queue` | what has been received, and is not in the pipeline yet |
@@ -30,6 +31,7 @@ mod fields;
 mod handle;
 mod influx;
 mod options;
+mod pace;
 mod prometheus;
 mod protobuf;
 mod queue;

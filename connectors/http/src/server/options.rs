@@ -68,7 +68,7 @@ pub struct ServerOptions {
     /// The largest body after it is decompressed.
     #[serde(default = "default_max_decoded")]
     pub max_decoded: ByteSize,
-    /// How much may have been received and not be in the pipeline yet. Beyond that, the answer is 429: the sender tries again later.
+    /// How much may have been received and not be in the pipeline yet. Beyond that, the answer is 429, at `/write` 503: the sender tries again later.
     #[serde(default = "default_queue")]
     pub queue: ByteSize,
     /// How many connections there may be; more wait until others end.
@@ -253,6 +253,12 @@ impl SourceSpec for HttpServer {
         else {
             return;
         };
+        if let (Some(certificate), Some(key)) = (&self.options.certificate, &self.options.key) {
+            let read = || Certificates::new(certificate, key);
+            probe.step("certificate", || {
+                read().map(|_| ((), "the certificate and its key can be used".to_owned()))
+            });
+        }
         probe.step("listening", || match TcpListener::bind(address) {
             Ok(_) => Ok(((), "nobody listens there yet".to_owned())),
             Err(error) => Err(Error::unavailable(format!("cannot listen at {address}: {error}"))
@@ -263,5 +269,26 @@ impl SourceSpec for HttpServer {
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let (receiving, lines) = self.receiving(options)?;
         Ok(Box::new(MessageSource::new(receiving, lines)))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What reads the bodies of a server with these options besides `listen`, and the fields of its requests.
+    pub(in crate::server) fn reading(options: &str) -> (Contents, Fields) {
+        let written = format!("listen = '127.0.0.1:0'\n{options}");
+        let table = toml::de::DeTable::parse(&written).expect("TOML");
+        let mut options = Options::new(table.into_inner(), 0..0);
+        let server = HttpServer::configure(&mut options);
+        let diagnostics = options.finish();
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let server = server.expect("valid options");
+        let (envelope, pattern) = server.envelope().expect("a path");
+        let decoding = server.messages.decoding("test", &envelope, &OpenOptions::default());
+        let decoding = decoding.expect("a decoding");
+        let fields = Fields::new(&decoding.fields, pattern, &envelope.names);
+        (Contents::new(server.messages.payload(), decoding), fields)
     }
 }

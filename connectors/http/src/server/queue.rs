@@ -88,6 +88,11 @@ fn units(bytes: usize) -> u32 {
 }
 
 impl Entry {
+    /// Whether there is room for `bytes` now.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.room.available_permits() >= units(bytes).min(self.most) as usize
+    }
+
     /// Room for `bytes`, if there is.
     pub(super) fn room(&self, bytes: usize) -> Option<Room> {
         Arc::clone(&self.room).try_acquire_many_owned(units(bytes).min(self.most)).ok().map(Room)
@@ -240,6 +245,7 @@ mod tests {
         let (entry, mut exit) = queue(10 * UNIT);
         let first = entry.room(4 * UNIT).expect("room");
         assert!(entry.room(7 * UNIT).is_none());
+        assert!(entry.has_room(6 * UNIT) && !entry.has_room(7 * UNIT) && !entry.has_room(100 * UNIT));
         let first = first.resized(9 * UNIT, &entry).expect("room");
         assert!(entry.room(2 * UNIT).is_none());
         let first = first.resized(UNIT, &entry).expect("less");

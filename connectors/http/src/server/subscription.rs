@@ -3,6 +3,7 @@
 //! | thread | started by | waits for | ends |
 //! |---|---|---|---|
 //! | `http` | `begin` | connections, requests, their answers | when the source is dropped, after at most a second for answers on their way |
+//! | `http-decode`, two at most | requests, when they have arrived | requests | after ten seconds without one, or with `http`, after the body that it decodes |
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Receiving {
             max_decoded: options.max_decoded.bytes("max_decoded")?,
             timeout: options.timeout()?,
             clock: open.clock.clone(),
-            counts: Counts::default(),
+            counts: Counts::new(&open.meter),
         };
         Ok(Self {
             address,
@@ -116,6 +117,9 @@ impl Subscription for Receiving {
     }
 
     fn receive(&mut self, lines: &mut Lines, wait: Duration) -> Result<Received> {
+        if self.running.as_ref().is_some_and(Running::has_ended) {
+            return Err(Error::internal("the HTTP server has ended: it may have panicked"));
+        }
         let mut wait = wait;
         while !lines.is_full() {
             match self.exit.next(wait, !self.keeps_place) {
@@ -153,6 +157,12 @@ impl Subscription for Receiving {
 
     fn remarks(&self) -> Vec<String> {
         self.handler.counts.remarks()
+    }
+}
+
+impl Running {
+    fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 

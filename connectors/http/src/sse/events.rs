@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of an event at most.
 const LARGEST: usize = 16 << 20;
 
+/// The longest time that a server may ask to wait.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
 /// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Event {
@@ -81,7 +84,10 @@ impl Events {
             }
             b"event" => self.name = text(),
             b"id" if !value.contains(&0) => self.id = Some(text()),
-            b"retry" => self.retry = text().parse().ok().map(Duration::from_millis).or(self.retry),
+            b"retry" => {
+                let asked = text().parse().ok().map(Duration::from_millis);
+                self.retry = asked.map(|asked| asked.min(LONGEST_RETRY)).or(self.retry);
+            }
             // A comment, or a field of the future.
             _ => {}
         }
@@ -134,6 +140,20 @@ mod tests {
         let mut events = Events::default();
         events.push(stocks.as_bytes()).expect("small");
         assert_eq!(events.retry(), Some(Duration::from_millis(2500)));
+    }
+
+    #[test]
+    fn a_server_cannot_ask_to_be_left_alone_for_ever() {
+        let retry = |text: &str| {
+            let mut events = Events::default();
+            events.push(format!("retry: 100\n\nretry: {text}\n\n").as_bytes()).expect("small");
+            events.retry().expect("a time").as_millis()
+        };
+        assert_eq!(
+            (retry("18446744073709551615"), retry("300001"), retry("299999")),
+            (300_000, 300_000, 299_999)
+        );
+        assert_eq!((retry("99999999999999999999999"), retry("soon"), retry("-1")), (100, 100, 100));
     }
 
     #[test]

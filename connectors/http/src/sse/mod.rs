@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_connect::message::{Envelope, Lines, MessageSource, Messages};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
+use tidemill_engine::meter::SourceMeter;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::resilience::Backoff;
@@ -29,8 +30,8 @@ use self::events::{Event, Events};
 use crate::inbox::{Inbox, Message, Outlet, Places, Work};
 use crate::poll::PAYLOADS;
 use tidemill_connect::http::{
-    Answer, Client, ClientOptions, Endpoint, Route, authorization, duration, headers, merged, probe_server,
-    request,
+    Answer, Client, ClientOptions, Endpoint, Route, Text, authorization, duration, greet, headers, merged,
+    probe_server, request,
 };
 
 /// The name of the place from where to go on.
@@ -47,8 +48,8 @@ pub struct ServerSentEvents {
 /// Which events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SseOptions {
-    /// The address, such as `"https://a.example/events"`.
-    pub url: String,
+    /// The address, such as `"https://a.example/events"`. One that holds a secret is `{ env = "NAME" }` or `{ file = "path" }`; its field `@url` is the server alone.
+    pub url: Text,
     /// The types of events that are read, such as ["reading"]; all by default.
     #[serde(default)]
     pub events: Option<Vec<String>>,
@@ -86,25 +87,38 @@ impl Configure for ServerSentEvents {
 }
 
 impl ServerSentEvents {
-    fn following(&self, fields: &[String], open: &OpenOptions) -> Result<Following> {
-        self.client.check()?;
-        let SseOptions { url, events, silence, token, user, password } = &self.options;
+    fn endpoint(&self) -> Result<Endpoint> {
+        Endpoint::of("url", &self.options.url, &["http", "https"])
+    }
+
+    /// The headers of every request.
+    fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {
+        let SseOptions { token, user, password, .. } = &self.options;
         let token = token.as_ref().map(|token| ("Bearer", token));
         let mut all = headers(&self.client.headers)?;
-        if let Some(value) = authorization(token, user.as_deref(), password.as_ref())? {
-            all.push((AUTHORIZATION, value));
-        }
+        let login = authorization(token, user.as_deref(), password.as_ref())?;
+        all.extend(login.map(|value| (AUTHORIZATION, value)));
         all.push((ACCEPT, HeaderValue::from_static("text/event-stream")));
+        Ok(all)
+    }
+
+    fn following(&self, fields: &[String], open: &OpenOptions) -> Result<Following> {
+        self.client.check()?;
+        let SseOptions { url, events, silence, token, password, .. } = &self.options;
+        let endpoint = self.endpoint()?;
+        let has_secret = token.is_some() || password.is_some() || endpoint.is_secret();
+        self.client.check_secrecy(&endpoint, has_secret)?;
         Ok(Following {
-            endpoint: Endpoint::parse("url", url, &["http", "https"])?,
-            url: url.clone(),
+            url: endpoint.shown(url),
+            endpoint,
             events: events.clone(),
             silence: duration("silence", silence)?,
             timeout: self.client.timeout()?,
             route: self.client.route()?,
-            headers: all,
+            headers: self.headers()?,
             fields: fields.to_vec(),
             clock: open.clock.clone(),
+            meter: open.meter.clone(),
         })
     }
 }
@@ -137,7 +151,8 @@ impl SourceSpec for ServerSentEvents {
     }
 
     fn probe(&self, probe: &mut Probe) {
-        probe_server(probe, Endpoint::parse("url", &self.options.url, &["http", "https"]), &self.client);
+        let Some(endpoint) = probe_server(probe, self.endpoint(), &self.client) else { return };
+        probe.step("login", || greet(&endpoint, &self.headers()?, &self.client));
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -168,6 +183,7 @@ struct Following {
     headers: Vec<(HeaderName, HeaderValue)>,
     fields: Vec<String>,
     clock: Clock,
+    meter: SourceMeter,
 }
 
 impl Following {
@@ -181,12 +197,13 @@ impl Following {
             if !error.is_transient() && !has_begun {
                 return outlet.fail(error);
             }
+            self.meter.unanswered(&error);
             outlet.counts.failed(&error);
             if events.count() > 0 {
                 backoff.reset();
             }
             pause = events.retry().unwrap_or(pause);
-            tokio::time::sleep(pause + backoff.delay(None)).await;
+            tokio::time::sleep(pause + backoff.delay(error.retry_after())).await;
         }
     }
 
@@ -210,6 +227,7 @@ impl Following {
             let answer = Answer { status: head.status, headers: head.headers, body: "".into() };
             return Err(answer.refusal(&self.endpoint, &self.clock));
         }
+        self.meter.connected();
         *has_begun = true;
         loop {
             let frame = timeout(self.silence, body.frame())

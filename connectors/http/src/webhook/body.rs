@@ -10,6 +10,7 @@ use tidemill_engine::sink::{Block, Prepare};
 
 use super::{BodyFormat, Severity, WebhookOptions};
 use crate::frames;
+use crate::hash::sha256;
 
 /// The longest key of an incident at PagerDuty, in letters.
 const LONGEST_KEY: usize = 255;
@@ -75,11 +76,11 @@ impl Prepare for Encoder {
 
 /// An event of PagerDuty (Events API 2), without the key: that is added when it is sent, so that no outbox has it.
 fn event(alert: &AlertRecord, summary: &str, severity: Severity, details: Value) -> String {
-    let key = format!("{}/{}/{}", alert.rule, alert.sensor, alert.column);
+    let key = dedup_key(format!("{}/{}/{}", alert.rule, alert.sensor, alert.column));
     let action = if alert.is_cleared() { "resolve" } else { "trigger" };
     let mut event = json!({
         "event_action": action,
-        "dedup_key": shortened(&key, LONGEST_KEY),
+        "dedup_key": key,
         "payload": {
             "summary": shortened(summary, LONGEST_SUMMARY),
             "source": alert.sensor,
@@ -92,6 +93,15 @@ fn event(alert: &AlertRecord, summary: &str, severity: Severity, details: Value)
         payload.insert("timestamp".into(), time.clone().into());
     }
     event.to_string()
+}
+
+/// The key of an incident. Of one that is too long, the end is a hash of all of it: two that begin with the same letters stay two incidents.
+fn dedup_key(key: String) -> String {
+    if key.chars().count() <= LONGEST_KEY {
+        return key;
+    }
+    let hash = sha256(&key);
+    format!("{}#{hash}", shortened(&key, LONGEST_KEY - 1 - hash.len()))
 }
 
 fn shortened(text: &str, most: usize) -> &str {
@@ -140,4 +150,18 @@ fn card(texts: impl Iterator<Item = String>) -> Value {
     });
     let attachment = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "content": content });
     json!({ "type": "message", "attachments": [attachment] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_keys_of_incidents_stay_different() {
+        let long = |end: &str| "é".repeat(LONGEST_KEY) + end;
+        let (one, other) = (dedup_key(long("1")), dedup_key(long("2")));
+        assert_eq!((one.chars().count(), other.chars().count()), (LONGEST_KEY, LONGEST_KEY));
+        assert!(one != other && one == dedup_key(long("1")), "{one} {other}");
+        assert_eq!(dedup_key(long("")), long(""));
+    }
 }

@@ -4,13 +4,12 @@
 //! |---|---|
 //! | 2xx, with `success` in its body if that is given | delivered |
 //! | 2xx without `success` in its body | an error that shows the answer |
-//! | 408, 425, 429, 5xx, no answer | retried; `Retry-After` is respected |
+//! | 408, 425, 429, 5xx, no answer | retried, not before the time in `Retry-After` |
 //! | any other, also a redirect | an error |
 //!
 //! An epoch that is delivered again begins with its first request that has not succeeded; after a restart, with its first one. Each request has the same
 //! `Idempotency-Key` every time.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
@@ -22,6 +21,7 @@ use tidemill_engine::time::Clock;
 use super::body::{Encoder, body};
 use super::{Method, Webhook, WebhookOptions};
 use crate::frames;
+use crate::hash::hexadecimal;
 use crate::progress::Progress;
 use tidemill_connect::http::{Answer, Blocking, Client, header_value, request};
 
@@ -87,7 +87,7 @@ impl Delivering {
         }
         match &self.options.success {
             Some(text) if !contains(&answer.body, text) => {
-                let (status, said) = (answer.status, answer.excerpt());
+                let (status, said) = (answer.status, answer.excerpt(endpoint));
                 Err(Error::unavailable(format!(
                     "{endpoint} answered {status}, but without `success`: {said}"
                 )))
@@ -105,12 +105,7 @@ fn contains(body: &[u8], text: &str) -> bool {
 
 /// The signature of a body, as the header has it.
 fn signature(key: &hmac::Key, body: &[u8]) -> String {
-    let mut text = String::from("sha256=");
-    for byte in hmac::sign(key, body).as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256={}", hexadecimal(hmac::sign(key, body).as_ref()))
 }
 
 impl Sink for Delivering {

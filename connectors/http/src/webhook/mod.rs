@@ -164,7 +164,7 @@ impl WebhookOptions {
             (None, BodyFormat::Pagerduty) => PAGERDUTY,
             (None, _) => return Err(Error::config("the option `url` is missing")),
         };
-        Endpoint::parse("url", url, &["http", "https"])
+        Endpoint::parse("url", url, &["http", "https"]).map(Endpoint::into_secret)
     }
 
     /// Whether bodies are JSON.
@@ -241,7 +241,9 @@ impl SinkSpec for Webhook {
 
     fn check(&self, schema: &Schema) -> Result<()> {
         self.options.check()?;
-        self.options.endpoint()?;
+        let WebhookOptions { token, password, routing_key, .. } = &self.options;
+        let has_secret = [token, password, routing_key].into_iter().any(Option::is_some);
+        self.client.check_secrecy(&self.options.endpoint()?, has_secret)?;
         self.headers()?;
         self.client.check()?;
         Encoder::new(&self.options, schema).map(drop)
