@@ -357,7 +357,11 @@ impl Reading {
     pub(super) fn remarks(&self) -> Vec<String> {
         let Self { later, unsettled, query, .. } = self;
         let later = (!later.is_empty()).then(|| {
-            format!("`{}` has got columns since the run began, which are not read: {}", query.name, later.join(", "))
+            format!(
+                "`{}` has got columns since the run began, which are not read: {}",
+                query.name,
+                later.join(", ")
+            )
         });
         let unsettled = (*unsettled > 0).then(|| {
             format!("{unsettled} rows were read while transactions that were older had not ended within `settle`: rows that these write may be missed")
