@@ -29,6 +29,7 @@ const TIME: u8 = 4;
 pub(crate) struct Losses {
     nan: u64,
     large: u64,
+    texts: u64,
 }
 
 impl Losses {
@@ -42,7 +43,10 @@ impl Losses {
                 self.large
             )
         });
-        nan.into_iter().chain(large).collect()
+        let texts = (self.texts > 0).then(|| {
+            format!("{} texts had bytes that are not UTF-8: these were replaced by U+FFFD", self.texts)
+        });
+        nan.into_iter().chain(large).chain(texts).collect()
     }
 }
 
@@ -65,7 +69,9 @@ impl Prepare for Encoder {
                 }
             }
             let mut all = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-            *all = Losses { nan: all.nan + losses.nan, large: all.large + losses.large };
+            all.nan += losses.nan;
+            all.large += losses.large;
+            all.texts += losses.texts;
         }
         Ok(Box::new(out))
     }
@@ -127,7 +133,10 @@ fn write(
             None => out.push(NULL),
             Some(bytes) => match std::str::from_utf8(bytes) {
                 Ok(_) => text(bytes, out),
-                Err(_) => text(String::from_utf8_lossy(bytes).as_bytes(), out),
+                Err(_) => {
+                    losses.texts += 1;
+                    text(String::from_utf8_lossy(bytes).as_bytes(), out);
+                }
             },
         },
     }

@@ -207,12 +207,14 @@ impl Target {
             return Err(Error::config(format!("two columns of the records are written to `{twice}`"))
                 .with_help("rename one of them in `columns`, or omit it"));
         }
-        match self.key.iter().find(|key| !names().any(|name| name == **key)) {
+        let is_wrong =
+            |at: usize, name: &String| self.key[..at].contains(name) || !names().any(|own| own == name);
+        match self.key.iter().enumerate().find(|(at, name)| is_wrong(*at, name)) {
             None => Ok(()),
-            Some(key) => {
-                Err(Error::config(format!("`key` names `{key}`, which is not a column that is written"))
-                    .with_help(format!("these are {}", names().collect::<Vec<_>>().join(", "))))
-            }
+            Some((_, name)) => Err(Error::config(format!(
+                "`key` names `{name}`, which is not a column that is written, or twice"
+            ))
+            .with_help(format!("these are {}", names().collect::<Vec<_>>().join(", ")))),
         }
     }
 
@@ -327,7 +329,7 @@ impl Target {
                 let (index, column) = row?;
                 indexes.entry(index).or_default().push(column);
             }
-            Ok(indexes)
+            Ok::<_, rusqlite::Error>(indexes)
         };
         let mut indexes = read().map_err(|error| self.failure(&error))?.into_values();
         Ok(indexes.any(|columns| sorted(columns) == key))
