@@ -10,10 +10,10 @@ use super::copied::InputColumn;
 use crate::kind::Kind;
 use crate::names::{TableName, literal, quoted};
 
-/// The transactions of clients of this database that are running, other than this one. Each holds a lock on its own name from its beginning on, while it gets a number
+/// The transactions of clients of this database that are running, other than this one and those of such sources, which only read. Each holds a lock on its own name from its beginning on, while it gets a number
 /// only when it first writes: after `nextval()`, which gives a serial number, it may have none.
 const RUNNING: &str = "SELECT l.virtualtransaction FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-    WHERE l.locktype = 'virtualxid' AND l.pid <> pg_backend_pid() AND a.datname = current_database() AND a.usesysid IS NOT NULL";
+    WHERE l.locktype = 'virtualxid' AND l.pid <> pg_backend_pid() AND a.datname = current_database() AND a.usesysid IS NOT NULL AND a.application_name IS DISTINCT FROM 'tidemill'";
 
 /// Whether all transactions have ended that had a number below `$1`, or are named in `$2`.
 pub(super) const ENDED: &str = "SELECT txid_snapshot_xmin(txid_current_snapshot()) >= $1 AND NOT EXISTS \
