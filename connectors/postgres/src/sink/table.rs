@@ -394,7 +394,9 @@ async fn have_epochs(session: &Session, name: &str) -> Result<bool> {
 /// Checks that the user may create a table in `schema`, or where new tables are created.
 async fn may_create(session: &Session, schema: Option<&str>, definition: &str) -> Result<()> {
     let rows = session.rows("look at the schema", MAY_CREATE, &[&schema]).await?;
-    let (name, may) = rows.first().map_or((None, None), |row| (row.get(0), row.get::<_, Option<bool>>(1)));
+    let (name, may) = rows
+        .first()
+        .map_or((None, None), |row| (row.get::<_, Option<&str>>(0), row.get::<_, Option<bool>>(1)));
     match (name, may) {
         (_, Some(true)) => Ok(()),
         (Some(name), _) => {
