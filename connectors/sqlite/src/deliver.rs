@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tidemill_engine::error::Result;
 use tidemill_engine::sink::{Prepare, Sink, SinkContext};
 
-use crate::rows::{Encoder, Losses, insert};
+use crate::rows::{Encoder, Inserts, Losses, at_once};
 use crate::table::{Identity, Target};
 
 /// How long to wait for a lock of the database before the delivery is tried again later.
@@ -82,11 +82,14 @@ impl Writer {
         }
         // Somebody may have changed the table; from here on, nobody can.
         let known = target.fit(&transaction)?;
-        let mut statement = transaction.prepare_cached(&target.insert()).map_err(failed)?;
+        let prepare = |rows: usize| transaction.prepare_cached(&target.insert(rows)).map_err(failed);
+        let rows_at_once = at_once(target.columns.len());
+        let mut inserts =
+            Inserts { rows: rows_at_once, many: prepare(rows_at_once)?, one: prepare(1)?, failed: &failed };
         for bytes in rows {
-            insert(&bytes?, &target.columns, &known, &mut statement, failed)?;
+            inserts.insert(&bytes?, &target.columns, &known)?;
         }
-        drop(statement);
+        drop(inserts);
         transaction.commit().map_err(failed)
     }
 }
