@@ -147,8 +147,8 @@ fn a_mail_that_is_refused_holds_up_no_other() {
 fn with_wait_a_mail_that_is_refused_is_sent_once_it_is_not() {
     let server = MailSink::start();
     server.answer("RCPT", "550 5.1.1 no such user");
-    let run =
-        job(server.port(), "security = 'none'\non_failure = 'wait'\nbreaker = { open = '100ms' }").start();
+    let job = job(server.port(), "security = 'none'\non_failure = 'wait'\nbreaker = { open = '100ms' }");
+    let run = job.start();
     run.wait_for("no such user");
     server.answer("RCPT", "");
     run.wait().success();
@@ -161,7 +161,8 @@ fn a_server_that_goes_away_in_the_middle_of_a_mail_gets_it_again() {
     // Before the text, and after it: then nobody knows whether it was taken.
     for (at, count) in [("DATA", 3), (".", 6)] {
         server.answer(at, HANG_UP);
-        let run = job(server.port(), "security = 'none'").start();
+        let job = job(server.port(), "security = 'none'");
+        let run = job.start();
         run.wait_for("retrying");
         server.answer(at, "");
         run.wait().success();
@@ -194,10 +195,10 @@ fn what_waits_survives_a_kill_and_a_run_that_is_killed_sends_no_more_for_it() {
         assert!(begun.elapsed().as_secs() < 60, "{}", file());
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert_eq!(server.mails().len(), 2);
     run.stop().success();
-    let mails = server.wait_for(3);
-    assert!(mails.len() == 3 && mails[2].text.contains("m4") && mails[2].text.contains("m5"), "{mails:?}");
+    // A run that resumes sends it.
+    assert!(file().contains("m4") && file().contains("m5"), "{}", file());
+    assert_eq!(server.mails().len(), 2);
 }
 
 #[test]
