@@ -13,6 +13,9 @@ use crate::listener::{Listener, encrypted, encryption, lock};
 /// A longer wait for a mail will not succeed.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// An answer that is none: the connection ends.
+pub const HANG_UP: &str = "hang up";
+
 /// A mail as it was received.
 #[derive(Clone, Debug, Default)]
 pub struct Mail {
@@ -42,6 +45,8 @@ struct State {
     mails: Vec<Mail>,
     /// What further commands of this kind are answered with, such as `RCPT`.
     answers: Vec<(String, String)>,
+    /// Mails with this in their text are refused.
+    refused: Option<String>,
 }
 
 /// A mail server on loopback that keeps all mails.
@@ -86,13 +91,18 @@ impl MailSink {
     }
 
     /// Answers all further commands that begin with `command` (such as `RCPT`, or `.` for the end of a mail) with `answer` (such as
-    /// `450 later`); as usual if that is empty.
+    /// `450 later`, or [`HANG_UP`]); as usual if that is empty.
     pub fn answer(&self, command: &str, answer: &str) {
         let answers = &mut lock(&self.state.0).answers;
         answers.retain(|(known, _)| known != command);
         if !answer.is_empty() {
             answers.push((command.into(), answer.into()));
         }
+    }
+
+    /// Refuses all further mails with `part` in their text.
+    pub fn refuse(&self, part: &str) {
+        lock(&self.state.0).refused = Some(part.into());
     }
 
     /// All mails so far.
@@ -177,10 +187,17 @@ fn talk(
             stream.get_mut().write_all(answer.as_bytes())?;
             mail.text = text(&mut stream)?;
             answer = answer_to(".", offers_tls, mail, state);
+            let refused = lock(&state.0).refused.clone();
+            if refused.is_some_and(|part| mail.text.contains(&part)) {
+                answer = "554 5.6.0 not that\r\n".to_owned();
+            }
             if answer.starts_with('2') {
                 lock(&state.0).mails.push(mail.clone());
                 state.1.notify_all();
             }
+        }
+        if answer.trim_end() == HANG_UP {
+            return Ok(End::Closed);
         }
         stream.get_mut().write_all(answer.as_bytes())?;
         stream.get_mut().flush()?;

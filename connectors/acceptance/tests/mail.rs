@@ -1,6 +1,8 @@
 //! The connector `mail` against a mail server that keeps all mails.
 
-use tidemill_acceptance::mail::Encryption;
+use std::io::Write as _;
+
+use tidemill_acceptance::mail::{Encryption, HANG_UP};
 use tidemill_acceptance::{Authority, Job, Mail, MailSink};
 
 const ALERTS: &str = "time,sensor,state,rule,column,value,side,threshold\n\
@@ -21,6 +23,20 @@ fn job(port: u16, options: &str) -> Job {
 fn header<'m>(mail: &'m Mail, name: &str) -> &'m str {
     let line = mail.text.lines().find(|line| line.starts_with(name));
     line.unwrap_or_else(|| panic!("{name} in {}", mail.text))
+}
+
+/// A job that reads its file as it grows.
+fn followed(port: u16, options: &str) -> Job {
+    let job = job(port, &format!("security = 'none'\n{options}"));
+    let pipeline = job.read("pipeline.toml").replace("path = 'in.csv'", "path = 'in.csv'\nfollow = true");
+    job.write("pipeline.toml", &pipeline);
+    job
+}
+
+/// One more alert, of this sensor.
+fn append(job: &Job, sensor: &str) {
+    let mut file = std::fs::File::options().append(true).open(job.path("in.csv")).expect("a file");
+    writeln!(file, "2026-01-02T00:00:00Z,{sensor},raised,hot,temp,99,above,80").expect("written");
 }
 
 #[test]
@@ -109,6 +125,97 @@ fn what_may_pass_is_tried_again_and_what_will_not_ends_the_run() {
     server.restart();
     run.wait().success();
     assert_eq!(server.wait_for(6).len(), 6);
+}
+
+#[test]
+fn a_mail_that_is_refused_holds_up_no_other() {
+    let server = MailSink::start();
+    server.refuse("cold");
+    let said = job(server.port(), "security = 'none'").start().wait().failure();
+    assert!(said.contains("not that") && server.mails().len() == 2, "{said}");
+    let dropping = followed(server.port(), "on_failure = 'drop'");
+    let run = dropping.start();
+    assert_eq!(server.wait_for(4).len(), 4);
+    append(&dropping, "m4");
+    let mails = server.wait_for(5);
+    assert!(mails[4].text.contains("hot: temp of m4"), "{}", mails[4].text);
+    let said = run.stop().success();
+    assert!(said.contains("3 records in 1 epochs were dropped, since they had been refused"), "{said}");
+}
+
+#[test]
+fn with_wait_a_mail_that_is_refused_is_sent_once_it_is_not() {
+    let server = MailSink::start();
+    server.answer("RCPT", "550 5.1.1 no such user");
+    let job = job(server.port(), "security = 'none'\non_failure = 'wait'\nbreaker = { open = '100ms' }");
+    let run = job.start();
+    run.wait_for("no such user");
+    server.answer("RCPT", "");
+    run.wait().success();
+    assert_eq!(server.wait_for(3).len(), 3);
+}
+
+#[test]
+fn a_server_that_goes_away_in_the_middle_of_a_mail_gets_it_again() {
+    let server = MailSink::start();
+    // Before the text, and after it: then nobody knows whether it was taken.
+    for (at, count) in [("DATA", 3), (".", 6)] {
+        server.answer(at, HANG_UP);
+        let job = job(server.port(), "security = 'none'");
+        let run = job.start();
+        run.wait_for("retrying");
+        server.answer(at, "");
+        run.wait().success();
+        assert_eq!(server.wait_for(count).len(), count);
+    }
+}
+
+#[test]
+fn what_waits_survives_a_kill_and_a_run_that_is_killed_sends_no_more_for_it() {
+    let server = MailSink::start();
+    let job = followed(server.port(), "most = 2\nper = '1h'");
+    let run = job.start();
+    // The second one has all that is left.
+    assert_eq!(server.wait_for(2).len(), 2);
+    append(&job, "m4");
+    let file = || {
+        let files = std::fs::read_dir(job.path("state")).expect("a folder").flatten();
+        let texts = files.filter(|file| file.file_name().to_string_lossy().starts_with("mail-"));
+        texts.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect::<String>()
+    };
+    let begun = std::time::Instant::now();
+    while !file().contains("m4") {
+        assert!(begun.elapsed().as_secs() < 60, "{}", file());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    run.kill();
+    let run = job.start();
+    append(&job, "m5");
+    while !file().contains("m5") {
+        assert!(begun.elapsed().as_secs() < 60, "{}", file());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    run.stop().success();
+    // A run that resumes sends it.
+    assert!(file().contains("m4") && file().contains("m5"), "{}", file());
+    assert_eq!(server.mails().len(), 2);
+}
+
+#[test]
+fn messages_that_wait_and_cannot_be_sent_are_told_of() {
+    let server = MailSink::start();
+    let login = "user = 'me'\npassword = { file = 'password' }";
+    let job = followed(server.port(), &format!("most = 1\nper = '8s'\n{login}"));
+    let run = job.start();
+    assert_eq!(server.wait_for(1).len(), 1);
+    server.answer("AUTH", "535 5.7.8 wrong");
+    append(&job, "m4");
+    run.wait_for("messages that wait cannot be sent");
+    server.answer("AUTH", "");
+    run.wait_for("messages that had waited are sent again");
+    let said = run.stop().success();
+    assert!(said.contains("check `user` and `password`") && !said.contains("planted-4711"), "{said}");
+    assert_eq!(server.mails().len(), 2);
 }
 
 #[test]

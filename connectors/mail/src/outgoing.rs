@@ -8,29 +8,46 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tidemill_connect::blocking::Blocking;
-use tidemill_engine::error::{Error, Result};
+use tidemill_engine::error::{Error, Masks, Result};
+use tidemill_engine::notes::Event;
+use tidemill_engine::notes::event::in_span;
 use tidemill_engine::resilience::Backoff;
+use tidemill_engine::sink::SinkContext;
+use tidemill_engine::time::Clock;
 
 use crate::budget::Budget;
-use crate::held::{Held, Item, Memory};
-use crate::transport::Transport;
+use crate::held::{Held, Item, Kept, Memory};
+use crate::transport::Carrier;
 
 /// The shortest wait after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Messages that wait, and how they are sent.
+/// The longest wait for the time of the next mail: the clock may be set meanwhile.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Messages that are not sent yet, and how they are sent.
 pub(crate) struct Outgoing {
-    pub(crate) transport: Transport,
-    pub(crate) runtime: Blocking,
-    pub(crate) budget: Budget,
-    pub(crate) held: Held,
-    pub(crate) memory: Memory,
-    pub(crate) begun: Instant,
+    carrier: Box<dyn Carrier>,
+    budget: Budget,
+    held: Held,
+    memory: Memory,
+    clock: Clock,
+    label: Arc<str>,
+    masks: Arc<Masks>,
+    /// Since when the messages that wait could not be sent.
+    failing: Option<Instant>,
+    account: Account,
+}
+
+/// What the summary says.
+#[derive(Default)]
+struct Account {
     /// Messages that were gathered with others, and in how many mails.
-    pub(crate) gathered: (u64, u64),
-    /// Whether the file is not that of nothing.
-    pub(crate) is_written: bool,
+    gathered: (u64, u64),
+    /// Messages that were refused after they had been acknowledged, and the first reason.
+    lost: (u64, Option<String>),
+    /// How often messages that wait could not be sent.
+    failures: u64,
 }
 
 /// The same, shared with the thread.
@@ -46,51 +63,182 @@ struct Shared {
 }
 
 impl Outgoing {
+    /// At most so many mails in so much time, by `carrier`; with what an earlier run has left in the state folder.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub(crate) fn new(
+        carrier: Box<dyn Carrier>,
+        (most, per): (usize, Duration),
+        context: &SinkContext,
+    ) -> Result<Self> {
+        let memory = Memory::new(context.state.as_deref(), context.writer.as_deref().unwrap_or_default());
+        let Kept { held, sent } = memory.read()?;
+        Ok(Self {
+            carrier,
+            budget: Budget::new(most, per, &sent),
+            held,
+            memory,
+            clock: context.clock.clone(),
+            label: Arc::clone(&context.label),
+            masks: Arc::clone(&context.masks),
+            failing: None,
+            account: Account::default(),
+        })
+    }
+
     /// Takes the messages of `epoch`, sends what may be sent, and keeps the rest.
     fn take(&mut self, epoch: u64, items: Vec<Item>) -> Result<()> {
-        self.held.add(epoch, items);
-        self.send_due()?;
+        self.held.begin(epoch, items);
+        let sent = self.send_due(0);
+        if sent.is_ok() {
+            self.held.acknowledge();
+        }
+        self.keep().and(sent)
+    }
+
+    /// Sends what may be sent now: one mail for each message, but the last one that is allowed has all that is left. Of the messages of the epoch that is not acknowledged,
+    /// the first `passed` are left out.
+    ///
+    /// # Errors
+    /// If a message of that epoch was refused, after all others were tried; at once, if nothing can be sent.
+    fn send_due(&mut self, mut passed: usize) -> Result<()> {
+        let mut refused = Ok(());
+        for left in (1..=self.budget.room(self.now())).rev() {
+            let is_last = left == 1;
+            let mail = if is_last { self.held.gathered(passed) } else { self.held.next(passed) };
+            let Some(mail) = mail else { break };
+            match self.carrier.send(&mail) {
+                Ok(()) => self.sent(is_last, passed)?,
+                Err(failed) if failed.is_refused => {
+                    let of_epoch = self.refused(is_last, passed, &failed.error);
+                    passed += of_epoch;
+                    if of_epoch > 0 && refused.is_ok() {
+                        refused = Err(failed.error);
+                    }
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
+        refused
+    }
+
+    /// A mail was sent, with the next message or with all.
+    fn sent(&mut self, has_all: bool, passed: usize) -> Result<()> {
+        let count = if has_all { self.held.count(passed) } else { 1 };
+        if count > 1 {
+            self.account.gathered = (self.account.gathered.0 + count, self.account.gathered.1 + 1);
+        }
+        self.budget.spend(self.now());
+        self.take_out(has_all, passed);
+        // At once: whoever is killed again and again must not send the same mails, nor more of them, each time.
         self.keep()
     }
 
-    /// Sends what may be sent now: one mail for each message, but the last one that is allowed has all that is left.
-    fn send_due(&mut self) -> Result<()> {
-        loop {
-            let now = self.begun.elapsed();
-            match self.budget.room(now) {
-                _ if self.held.is_empty() => return Ok(()),
-                0 => return Ok(()),
-                1 => return self.send_all(),
-                _ => {
-                    let Self { runtime, transport, held, .. } = self;
-                    runtime.wait(transport.send(&held.items[0]))?;
-                    self.budget.spend(now);
-                    self.held.items.remove(0);
+    /// A mail was refused. Nobody else knows of messages that were acknowledged: they are told of, and given up, so that others have their turn. Gives how many it had of the
+    /// epoch that is not acknowledged, which the caller of the sink decides about.
+    fn refused(&mut self, has_all: bool, passed: usize, error: &Error) -> usize {
+        let lost = match has_all {
+            true => self.held.items.len() as u64 + self.held.more,
+            false => u64::from(!self.held.items.is_empty()),
+        };
+        let of_epoch = match (has_all, lost) {
+            (true, _) => self.held.open.len().saturating_sub(passed),
+            (false, 0) => 1,
+            (false, _) => 0,
+        };
+        if lost > 0 {
+            self.take_out(has_all, self.held.open.len());
+            let (count, why) = &mut self.account.lost;
+            *count += lost;
+            why.get_or_insert_with(|| error.to_string());
+            self.say(
+                Event::warn("delivery_dropped").caused_by(error).records(lost),
+                &format!("{lost} messages that had waited are dropped: {error}"),
+            );
+        }
+        of_epoch
+    }
+
+    /// Removes the next message, or all.
+    fn take_out(&mut self, all: bool, passed: usize) {
+        match all {
+            true => {
+                (self.held.items, self.held.more) = (Vec::new(), 0);
+                self.held.open.truncate(passed);
+            }
+            false if !self.held.items.is_empty() => drop(self.held.items.remove(0)),
+            false => drop(self.held.open.remove(passed)),
+        }
+    }
+
+    /// Sends what may be sent of the messages that wait, and says when that fails, and when it has succeeded after that. Gives when to look again.
+    fn turn(&mut self, backoff: &mut Backoff) -> Duration {
+        let own = self.held.open.len();
+        match (self.send_due(own).and_then(|()| self.keep()), self.failing) {
+            (Ok(()), since) => {
+                backoff.reset();
+                if let Some(since) = since {
+                    let event = Event::info("delivery_recovered").seconds(since.elapsed().as_secs_f64());
+                    self.say(event, "messages that had waited are sent again");
+                    self.failing = None;
                 }
+                let now = self.now();
+                self.budget.next(now).map_or(PAUSE, |next| next - now).min(LONGEST)
+            }
+            (Err(error), since) => {
+                self.account.failures += 1;
+                if since.is_none() {
+                    self.failing = Some(Instant::now());
+                    let waiting = self.held.count(own);
+                    let event = Event::warn("delivery_failed").caused_by(&error).records(waiting);
+                    self.say(
+                        event,
+                        &format!("{waiting} messages that wait cannot be sent: {error}: retrying"),
+                    );
+                }
+                PAUSE + backoff.delay(None)
             }
         }
     }
 
-    /// Sends everything that waits in one mail.
-    fn send_all(&mut self) -> Result<()> {
-        let Some(one) = self.held.gathered() else { return Ok(()) };
-        self.runtime.wait(self.transport.send(&one))?;
-        self.budget.spend(self.begun.elapsed());
-        let all = self.held.items.len() as u64 + self.held.more;
-        if all > 1 {
-            self.gathered = (self.gathered.0 + all, self.gathered.1 + 1);
+    /// Sends everything that is acknowledged in one mail. Returns remarks.
+    fn finish(&mut self) -> Result<Vec<String>> {
+        let own = self.held.open.len();
+        if let Some(mail) = self.held.gathered(own) {
+            self.carrier.send(&mail).map_err(|failed| failed.error)?;
+            self.sent(true, own)?;
         }
-        self.held = Held { epoch: self.held.epoch, ..Held::default() };
-        Ok(())
+        Ok(self.account.remarks())
     }
 
-    /// Writes what waits to the file, or that nothing does.
+    /// Writes to the file what waits, and what was sent.
     fn keep(&mut self) -> Result<()> {
-        if self.held.is_empty() && !self.is_written {
-            return Ok(());
-        }
-        self.is_written = !self.held.is_empty();
-        self.memory.write(&self.held)
+        self.memory.write(&Kept { held: &self.held, sent: self.budget.sent() })
+    }
+
+    fn say(&self, event: Event<'_>, what: &str) {
+        event.part(&self.label).say(&self.masks, &format!("{}: {what}", self.label));
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.clock.read().as_nanos()).unwrap_or(0))
+    }
+}
+
+impl Account {
+    fn remarks(&self) -> Vec<String> {
+        let Self { gathered: (messages, mails), lost: (lost, why), failures } = self;
+        let gathered = (*messages > 0).then(|| {
+            format!("{messages} messages were gathered in {mails} mails, because of `most` and `per`")
+        });
+        let lost = (*lost > 0).then(|| {
+            let why = why.as_deref().unwrap_or_default();
+            format!("{lost} messages that had waited were dropped, since they had been refused: {why}")
+        });
+        let failures = (*failures > 0)
+            .then(|| format!("sending messages that had waited failed {failures} times and was retried"));
+        gathered.into_iter().chain(lost).chain(failures).collect()
     }
 }
 
@@ -104,7 +252,7 @@ impl Post {
     /// Takes the messages of `epoch`.
     ///
     /// # Errors
-    /// If a mail cannot be sent: what was taken waits, and is not taken again with the same epoch.
+    /// If a mail cannot be sent. With the same epoch, only the rest is sent; with a later one, the rest is given up.
     pub(crate) fn take(&mut self, epoch: u64, items: Vec<Item>) -> Result<()> {
         let taken = self.shared.outgoing().take(epoch, items);
         self.start()?;
@@ -113,11 +261,11 @@ impl Post {
 
     /// Starts the thread if something waits.
     pub(crate) fn start(&mut self) -> Result<()> {
-        if self.thread.is_some() || self.shared.outgoing().held.is_empty() {
+        if self.thread.is_some() || self.shared.outgoing().held.items.is_empty() {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new().name("mail".into()).spawn(move || shared.run());
+        let thread = std::thread::Builder::new().name("mail".into()).spawn(in_span(move || shared.run()));
         self.thread = Some(thread.map_err(|error| Error::internal(format!("no thread for mails: {error}")))?);
         Ok(())
     }
@@ -127,12 +275,7 @@ impl Post {
     /// # Errors
     /// If it cannot be sent.
     pub(crate) fn finish(&mut self) -> Result<Vec<String>> {
-        let mut outgoing = self.shared.outgoing();
-        outgoing.send_all()?;
-        outgoing.keep()?;
-        let (messages, mails) = outgoing.gathered;
-        let told = format!("{messages} messages were gathered in {mails} mails, because of `most` and `per`");
-        Ok((messages > 0).then_some(told).into_iter().collect())
+        self.shared.outgoing().finish()
     }
 }
 
@@ -141,18 +284,7 @@ impl Shared {
     fn run(&self) {
         let mut backoff = Backoff::default();
         loop {
-            let wait = {
-                let mut outgoing = self.outgoing();
-                // The next delivery reports what does not pass.
-                match outgoing.send_due().and_then(|()| outgoing.keep()) {
-                    Ok(()) => {
-                        backoff.reset();
-                        let now = outgoing.begun.elapsed();
-                        outgoing.budget.next(now).map_or(PAUSE, |next| next - now)
-                    }
-                    Err(_) => PAUSE + backoff.delay(None),
-                }
-            };
+            let wait = self.outgoing().turn(&mut backoff);
             let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self.ended.wait_timeout_while(is_over, wait, |is_over| !*is_over);
             if *waited.unwrap_or_else(PoisonError::into_inner).0 {
@@ -174,3 +306,7 @@ impl Drop for Post {
         let _ended = self.thread.take().map(JoinHandle::join);
     }
 }
+
+#[cfg(test)]
+#[path = "outgoing_tests.rs"]
+mod tests;

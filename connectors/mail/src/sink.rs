@@ -1,7 +1,6 @@
 //! The running sink.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tidemill_connect::alert::Wording;
 use tidemill_connect::blocking::Blocking;
@@ -10,11 +9,10 @@ use tidemill_engine::error::{Error, Result};
 use tidemill_engine::sensor::Sensors;
 use tidemill_engine::sink::{Block, Prepare, Sink, SinkContext};
 
-use crate::budget::Budget;
-use crate::held::{Item, Memory};
+use crate::held::Item;
 use crate::options::Mail;
 use crate::outgoing::{Outgoing, Post};
-use crate::transport::Transport;
+use crate::transport::{Transport, Waiting};
 
 /// Encodes each record as a subject and a text.
 pub(crate) struct Encoder {
@@ -54,18 +52,9 @@ pub(crate) struct Delivering {
 impl Delivering {
     pub(crate) fn new(options: &Mail, encoder: Arc<Encoder>, context: &SinkContext) -> Result<Self> {
         let writer = context.writer.clone().unwrap_or_default();
-        let memory = Memory::new(context.state.as_deref(), &writer);
-        let held = memory.read()?;
-        let outgoing = Outgoing {
-            transport: Transport::new(options)?,
-            runtime: Blocking::new(Arc::clone(&context.stop))?,
-            budget: Budget::new(options.most, options.per()?),
-            is_written: !held.is_empty(),
-            held,
-            memory,
-            begun: Instant::now(),
-            gathered: (0, 0),
-        };
+        let runtime = Blocking::new(Arc::clone(&context.stop))?;
+        let carrier = Box::new(Waiting { transport: Transport::new(options)?, runtime });
+        let outgoing = Outgoing::new(carrier, (options.most, options.per()?), context)?;
         let mut post = Post::new(outgoing);
         post.start()?;
         Ok(Self { encoder, writer, post })

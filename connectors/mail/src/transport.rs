@@ -7,6 +7,7 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tidemill_connect::blocking::Blocking;
 use tidemill_connect::tls::failed_check;
 use tidemill_engine::error::{Error, Result};
 
@@ -15,6 +16,41 @@ use crate::options::{Mail, Security};
 
 /// Letters of a subject at most.
 const SUBJECT: usize = 200;
+
+/// Takes mails, one after the other.
+pub(crate) trait Carrier: Send {
+    /// Sends one.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    fn send(&self, item: &Item) -> Result<(), Failed>;
+}
+
+/// Why a mail was not sent.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// Whether it is this mail that was refused; others may not be.
+    pub(crate) is_refused: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, is_refused: false }
+    }
+}
+
+/// A server, for callers that wait.
+pub(crate) struct Waiting {
+    pub(crate) transport: Transport,
+    pub(crate) runtime: Blocking,
+}
+
+impl Carrier for Waiting {
+    fn send(&self, item: &Item) -> Result<(), Failed> {
+        self.runtime.wait(async { Ok(self.transport.send(item).await) })?
+    }
+}
 
 /// Sends mails by one server.
 pub(crate) struct Transport {
@@ -46,14 +82,14 @@ impl Transport {
     }
 
     /// Sends one mail.
-    pub(crate) async fn send(&self, item: &Item) -> Result<()> {
-        let mail = self.mail(item)?;
+    async fn send(&self, item: &Item) -> Result<(), Failed> {
+        let mail = self.mail(item).map_err(|error| Failed { error, is_refused: true })?;
         self.client.send(mail).await.map(drop).map_err(|error| self.failed(&error))
     }
 
     /// Connects and logs in, and sends nothing.
     pub(crate) async fn test(&self) -> Result<()> {
-        self.client.test_connection().await.map(drop).map_err(|error| self.failed(&error))
+        self.client.test_connection().await.map(drop).map_err(|error| self.failed(&error).error)
     }
 
     /// The port of the server.
@@ -75,21 +111,23 @@ impl Transport {
         mail.map_err(|error| Error::data(format!("a mail cannot be made: {error}")))
     }
 
-    fn failed(&self, error: &lettre::transport::smtp::Error) -> Error {
+    fn failed(&self, error: &lettre::transport::smtp::Error) -> Failed {
         if let Some(check) = failed_check(error) {
-            return Error::unavailable(format!("{}: {check}", self.server));
+            return Error::unavailable(format!("{}: {check}", self.server)).into();
         }
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         let said = Error::unavailable(format!("{}: {error}{cause}", self.server));
         let code = error.status().map(u16::from);
-        match code {
+        let error = match code {
             Some(530 | 534 | 535 | 538) => {
                 said.with_help("check `user` and `password`, and what the server accepts")
             }
             Some(550..=559) => said.with_help("check `sender` and `to`"),
             _ if error.is_permanent() || error.is_client() => said,
             _ => said.transient(),
-        }
+        };
+        // Lower codes are about the connection, the command or the login.
+        Failed { error, is_refused: matches!(code, Some(550..=599)) }
     }
 }
 

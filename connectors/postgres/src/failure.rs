@@ -18,35 +18,20 @@ pub(crate) fn failure(whom: &Whom, doing: &str, error: &tokio_postgres::Error) -
     if let Some(check) = failed_check(error) {
         return Error::unavailable(format!("{whom}: cannot {doing}: {check}"));
     }
-    let cause = error.source().map(ToString::to_string);
-    let what = match (&cause, error.is_closed()) {
+    let cause = error.source();
+    let what = match (cause, error.is_closed()) {
         (_, true) => "the connection was closed".to_owned(),
         (Some(cause), _) => format!("{error}: {cause}"),
         (None, _) => error.to_string(),
     };
     let what = Error::unavailable(format!("{whom}: cannot {doing}: {what}"));
-    match error.source() {
-        Some(cause) if cause.to_string().contains("TLS") => {
-            what.with_help("turn on TLS at the server, or leave `tls` out")
+    // What the network does may pass. Anything else was refused by this side: no password for a server that asks for one, a login that it does not know, no TLS at the server.
+    match cause.is_none_or(|cause| cause.is::<io::Error>()) {
+        true => what.transient().with_help("check the host in `url`, and that the server runs there"),
+        false => {
+            what.with_help("check what the server asks for: `password` (by scram-sha-256), `tls` or none")
         }
-        // The login was refused by this side, such as a method that it does not know.
-        Some(cause) if error.to_string().contains("authentication") => {
-            what.with_help(login_help(&cause.to_string()))
-        }
-        Some(cause) if cause.downcast_ref::<io::Error>().is_some_and(is_lookup) => {
-            what.transient().with_help("check the host in `url`")
-        }
-        _ => what.transient().with_help("check that the server runs at the address in `url`"),
     }
-}
-
-fn login_help(cause: &str) -> &'static str {
-    if cause.contains("password") { "set `password`" } else { "use a login with password (scram-sha-256)" }
-}
-
-/// Whether the name of the host is unknown; a name server may be away, so it may pass.
-fn is_lookup(error: &io::Error) -> bool {
-    error.to_string().contains("lookup")
 }
 
 /// An error that the server has reported.
@@ -88,11 +73,8 @@ fn is_wrong_option(code: &SqlState) -> bool {
 fn help(code: &SqlState, said: &DbError) -> Option<String> {
     let own = match *code {
         SqlState::INVALID_PASSWORD => "check the user in `url`, and `password`",
-        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if said.message().contains("no encryption") => {
-            "the server accepts this login over TLS only: set tls = {}"
-        }
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            "check the user in `url`, and what pg_hba.conf allows it"
+            "check the user in `url`, and what pg_hba.conf allows it: perhaps connections by TLS only, that is tls = {}"
         }
         SqlState::INVALID_CATALOG_NAME => "create the database, or name another one in `url`",
         SqlState::INVALID_SCHEMA_NAME => "create the schema (CREATE SCHEMA …), or name another one",

@@ -1,5 +1,6 @@
 //! The options of a connection.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub struct ServerOptions {
     #[serde(default)]
     pub password: Option<Secret>,
     /// Encrypts the connection, and verifies the server: `tls = {}` by the authorities that the system trusts, `tls = { ca = "ca.pem" }` by this one. By default,
-    /// the connection is not encrypted, unless `url` has sslmode=require, which means `tls = {}` here.
+    /// the connection is not encrypted, unless `url` has sslmode=require, which means `tls = {}` here. A password is then sent to this machine only, or anywhere if `url` has
+    /// sslmode=disable.
     #[serde(default)]
     pub tls: Option<Tls>,
     /// How long to wait for an answer before the connection is given up and made anew. A server that writes the rows of an epoch (64 MiB at most) may need some time.
@@ -80,6 +82,11 @@ impl ServerOptions {
             (None, SslMode::Require) => Some(Tls::default()),
             _ => None,
         };
+        let is_open = tls.is_none() && config.get_ssl_mode() != SslMode::Disable;
+        if is_open && self.password.is_some() && !is_here(&config) {
+            return Err(Error::config("a password must not be sent over a connection that is not encrypted")
+                .with_help("set tls = {}, or tls = { ca = \"ca.pem\" }; for a network that you trust, add ?sslmode=disable to `url`"));
+        }
         config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(timeout);
@@ -142,6 +149,21 @@ impl ServerOptions {
 fn no_url() -> Error {
     Error::config("`url` does not say where a PostgreSQL server is")
         .with_help("write it as \"postgres://user@host:5432/database\"")
+}
+
+/// Whether the server is on this machine, as far as its address tells.
+fn is_here(config: &Config) -> bool {
+    let is_loopback =
+        |host: &str| host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_near = |host: &Host| match host {
+        Host::Tcp(host) => is_loopback(host),
+        Host::Unix(_) => true,
+    };
+    // Where there are addresses, the names are not used.
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(is_near),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
+    }
 }
 
 /// The name of the server in messages: host, port and database.
@@ -213,8 +235,38 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_not_sent_in_the_open_unless_that_is_asked_for() {
+        let password = Some(Secret::new("s3cret"));
+        let open = |url: &str| ServerOptions { password: password.clone(), ..options(url) };
+        for url in [
+            "postgres://u@h/d",
+            "postgres://u@h/d?sslmode=prefer",
+            "postgres://u@localhost,h/d",
+            "hostaddr=10.0.0.1 host=localhost user=u",
+        ] {
+            let error = open(url).server().err().expect("refused").to_string();
+            assert!(
+                error.contains("must not be sent") && error.contains("sslmode=disable"),
+                "{url}: {error}"
+            );
+        }
+        for url in [
+            "postgres://u@h/d?sslmode=disable",
+            "postgres://u@h/d?sslmode=require",
+            "postgres://u@localhost/d",
+            "postgres://u@127.0.0.2/d",
+            "postgres://u@[::1]/d",
+            "host=/run/pg user=u",
+        ] {
+            assert!(open(url).server().is_ok(), "{url}");
+        }
+        assert!(ServerOptions { tls: Some(Tls::default()), ..open("postgres://u@h/d") }.server().is_ok());
+    }
+
+    #[test]
     fn a_password_is_in_no_report() {
-        let options = ServerOptions { password: Some(Secret::new("s3cret")), ..options("postgres://u@h/d") };
+        let url = "postgres://u@localhost/d";
+        let options = ServerOptions { password: Some(Secret::new("s3cret")), ..options(url) };
         let shown = format!("{options:?} {}", serde_json::to_string(&options).expect("JSON"));
         assert!(!shown.contains("s3cret"), "{shown}");
         assert_eq!(options.server().expect("a server").config.get_password(), Some(&b"s3cret"[..]));

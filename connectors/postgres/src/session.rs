@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidemill_engine::error::{Error, Result};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row, Socket, ToStatement};
@@ -101,6 +102,20 @@ impl Session {
     /// As [`Session::answer`].
     pub(crate) async fn run(&self, doing: &str, statements: &str) -> Result<()> {
         self.answer(doing, self.client.batch_execute(statements)).await
+    }
+
+    /// The same for statements that need not be run any more if the server answers with one of `codes`.
+    ///
+    /// # Errors
+    /// As [`Session::answer`].
+    pub(crate) async fn run_unless(&self, codes: &[SqlState], doing: &str, statements: &str) -> Result<()> {
+        let ran = async {
+            match self.client.batch_execute(statements).await {
+                Err(error) if error.code().is_some_and(|code| codes.contains(code)) => Ok(()),
+                ran => ran,
+            }
+        };
+        self.answer(doing, ran).await
     }
 }
 

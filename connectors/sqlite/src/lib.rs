@@ -27,7 +27,8 @@ use self::deliver::Writer;
 use self::table::Target;
 
 /// Rows of a table of an SQLite database. A time is text of a fixed length, such as "2026-01-01T00:00:00.000000000Z", or nanoseconds since 1970 if the column is of an
-/// integer type. SQLite has no NaN: it becomes null; and integers beyond 63 bits become the nearest real number. Both are counted.
+/// integer type. SQLite has no NaN: it becomes null; integers beyond 63 bits become the nearest real number, and bytes of text that are not UTF-8 become U+FFFD. All of that is
+/// counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqliteTable {

@@ -7,8 +7,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Statement, ToSql};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Statement, ToSql};
 use tidemill_engine::batch::{Batch, Column};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::sensor::Sensors;
@@ -16,6 +16,17 @@ use tidemill_engine::sink::{Block, Prepare};
 use tidemill_engine::time::Timestamp;
 
 use crate::table::{Known, Written};
+
+/// Rows of a statement: with so many, SQLite spends half as long on each as with one.
+const ROWS: usize = 32;
+
+/// Parameters of a statement at most (`SQLITE_MAX_VARIABLE_NUMBER`).
+const PARAMETERS: usize = 32_766;
+
+/// How many rows of so many columns a statement inserts.
+pub(crate) fn at_once(columns: usize) -> usize {
+    (PARAMETERS / columns.max(1)).clamp(1, ROWS)
+}
 
 const VERSION: u8 = 1;
 const NULL: u8 = 0;
@@ -29,6 +40,7 @@ const TIME: u8 = 4;
 pub(crate) struct Losses {
     nan: u64,
     large: u64,
+    texts: u64,
 }
 
 impl Losses {
@@ -42,7 +54,10 @@ impl Losses {
                 self.large
             )
         });
-        nan.into_iter().chain(large).collect()
+        let texts = (self.texts > 0).then(|| {
+            format!("{} texts had bytes that are not UTF-8: these were replaced by U+FFFD", self.texts)
+        });
+        nan.into_iter().chain(large).chain(texts).collect()
     }
 }
 
@@ -65,7 +80,9 @@ impl Prepare for Encoder {
                 }
             }
             let mut all = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-            *all = Losses { nan: all.nan + losses.nan, large: all.large + losses.large };
+            all.nan += losses.nan;
+            all.large += losses.large;
+            all.texts += losses.texts;
         }
         Ok(Box::new(out))
     }
@@ -127,7 +144,10 @@ fn write(
             None => out.push(NULL),
             Some(bytes) => match std::str::from_utf8(bytes) {
                 Ok(_) => text(bytes, out),
-                Err(_) => text(String::from_utf8_lossy(bytes).as_bytes(), out),
+                Err(_) => {
+                    losses.texts += 1;
+                    text(String::from_utf8_lossy(bytes).as_bytes(), out);
+                }
             },
         },
     }
@@ -143,73 +163,101 @@ enum Cell<'a> {
     Time(i64),
 }
 
-impl Cell<'_> {
-    /// The value for a column, which may take times as integers.
-    fn bound(&self, counts: bool) -> ToSqlOutput<'_> {
-        match *self {
-            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-            Self::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(number)),
-            Self::Real(number) => ToSqlOutput::Borrowed(ValueRef::Real(number)),
-            Self::Text(bytes) => ToSqlOutput::Borrowed(ValueRef::Text(bytes)),
-            Self::Time(nanos) if counts => ToSqlOutput::Borrowed(ValueRef::Integer(nanos)),
-            Self::Time(nanos) => ToSqlOutput::Owned(Value::Text(fixed(nanos))),
-        }
-    }
-}
-
-/// A value that is bound once.
-struct Bound<'a>(ToSqlOutput<'a>);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match &self.0 {
-            ToSqlOutput::Borrowed(value) => ToSqlOutput::Borrowed(*value),
-            ToSqlOutput::Owned(value) => ToSqlOutput::Borrowed(value.into()),
-            _ => ToSqlOutput::Borrowed(ValueRef::Null),
+impl<'a> Cell<'a> {
+    /// The value for a column, which may take times as integers; `text` gets a time as text.
+    fn bound<'b>(&'b self, counts: bool, text: &'b mut Vec<u8>) -> Bound<'b> {
+        Bound(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(number),
+            Self::Real(number) => ValueRef::Real(number),
+            Self::Text(bytes) => ValueRef::Text(bytes),
+            Self::Time(nanos) if counts => ValueRef::Integer(nanos),
+            Self::Time(nanos) => {
+                fixed(nanos, text);
+                ValueRef::Text(text)
+            }
         })
     }
 }
 
-/// RFC 3339 with nine digits after the point: of one length, so that texts are in the order of the times.
-fn fixed(nanos: i64) -> String {
-    let mut text = Vec::with_capacity(32);
-    Timestamp::from_nanos(nanos).write_rfc3339(&mut text);
-    let text = String::from_utf8(text).unwrap_or_default();
-    let text = text.trim_end_matches('Z');
-    let (seconds, digits) = text.split_once('.').unwrap_or((text, ""));
-    format!("{seconds}.{digits:0<9}Z")
+/// A value that is bound once.
+struct Bound<'a>(ValueRef<'a>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.0))
+    }
 }
 
-/// Executes `insert` for each row of a block that was kept.
-///
-/// # Errors
-/// A data error if it is of other columns; the errors of SQLite, as `failed` has them.
-pub(crate) fn insert(
-    bytes: &[u8],
-    written: &[Written],
-    known: &Known,
-    insert: &mut Statement<'_>,
-    failed: impl Fn(rusqlite::Error) -> Error,
-) -> Result<()> {
-    let mut reader = Reader { rest: bytes };
-    let names = reader.head().ok_or_else(damaged)?;
-    if !names.iter().copied().eq(written.iter().map(|written| written.field.as_str())) {
-        return Err(Error::data(format!(
-            "rows that were kept have the columns {}, and those of the records are different now",
-            names.join(", ")
-        ))
-        .with_help(
-            "deliver them with the pipeline that made them, or begin a new run with another --state",
-        ));
+/// RFC 3339 with nine digits after the point: of one length, so that texts are in the order of the times.
+fn fixed(nanos: i64, text: &mut Vec<u8>) {
+    const SECONDS: usize = "1970-01-01T00:00:00".len();
+    text.clear();
+    Timestamp::from_nanos(nanos).write_rfc3339(text);
+    text.pop();
+    if text.len() == SECONDS {
+        text.push(b'.');
     }
-    while !reader.rest.is_empty() {
-        for at in 0..written.len() {
-            let cell = reader.cell().ok_or_else(damaged)?;
-            insert.raw_bind_parameter(at + 1, Bound(cell.bound(known.counts[at]))).map_err(&failed)?;
+    text.resize(SECONDS + 10, b'0');
+    text.push(b'Z');
+}
+
+/// The statements that insert rows: many at a time, and one.
+pub(crate) struct Inserts<'c> {
+    /// How many.
+    pub(crate) rows: usize,
+    pub(crate) many: CachedStatement<'c>,
+    pub(crate) one: CachedStatement<'c>,
+    pub(crate) failed: &'c dyn Fn(rusqlite::Error) -> Error,
+}
+
+impl Inserts<'_> {
+    /// Inserts the rows of a block that was kept.
+    ///
+    /// # Errors
+    /// A data error if it is of other columns; the errors of SQLite.
+    pub(crate) fn insert(&mut self, bytes: &[u8], written: &[Written], known: &Known) -> Result<()> {
+        let mut reader = Reader { rest: bytes };
+        let names = reader.head().ok_or_else(damaged)?;
+        if !names.iter().copied().eq(written.iter().map(|written| written.field.as_str())) {
+            return Err(Error::data(format!(
+                "rows that were kept have the columns {}, and those of the records are different now",
+                names.join(", ")
+            ))
+            .with_help(
+                "deliver them with the pipeline that made them, or begin a new run with another --state",
+            ));
         }
-        insert.raw_execute().map_err(&failed)?;
+        let mut text = Vec::new();
+        let mut bind = |statement: &mut Statement<'_>, row: usize, reader: &mut Reader<'_>| {
+            for (at, counts) in known.counts.iter().enumerate() {
+                let cell = reader.cell().ok_or_else(damaged)?;
+                let parameter = row * known.counts.len() + at + 1;
+                statement
+                    .raw_bind_parameter(parameter, cell.bound(*counts, &mut text))
+                    .map_err(self.failed)?;
+            }
+            Ok::<_, Error>(())
+        };
+        while !reader.rest.is_empty() {
+            let begin = reader.rest;
+            let mut rows = 0;
+            while rows < self.rows && !reader.rest.is_empty() {
+                bind(&mut self.many, rows, &mut reader)?;
+                rows += 1;
+            }
+            if rows == self.rows {
+                self.many.raw_execute().map_err(self.failed)?;
+                continue;
+            }
+            reader.rest = begin;
+            while !reader.rest.is_empty() {
+                bind(&mut self.one, 0, &mut reader)?;
+                self.one.raw_execute().map_err(self.failed)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn damaged() -> Error {
@@ -267,17 +315,29 @@ mod tests {
 
     use super::*;
 
+    fn text(nanos: i64) -> String {
+        // What was there before does not matter.
+        let mut text = b"before".to_vec();
+        fixed(nanos, &mut text);
+        String::from_utf8(text).expect("text")
+    }
+
     #[test]
     fn times_are_of_one_length_and_in_order() {
-        assert_eq!(fixed(0), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(fixed(1_500_000_000), "1970-01-01T00:00:01.500000000Z");
-        assert_eq!(fixed(i64::MIN), "1677-09-21T00:12:43.145224192Z");
+        assert_eq!(text(0), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(text(1_500_000_000), "1970-01-01T00:00:01.500000000Z");
+        assert_eq!(text(i64::MIN), "1677-09-21T00:12:43.145224192Z");
+    }
+
+    #[test]
+    fn wide_rows_are_inserted_with_fewer_at_once() {
+        assert_eq!([1, 3, 1023, 1024, 2000, 40_000].map(at_once), [32, 32, 32, 31, 16, 1]);
     }
 
     proptest! {
         #[test]
         fn texts_of_times_are_in_the_order_of_the_times(one: i64, other: i64) {
-            prop_assert_eq!(one.cmp(&other), fixed(one).cmp(&fixed(other)));
+            prop_assert_eq!(one.cmp(&other), text(one).cmp(&text(other)));
         }
 
         #[test]

@@ -1,5 +1,8 @@
 //! The table: which of its columns takes which column of the records.
 
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use tidemill_engine::batch::{Field, FieldRole, FieldType, Schema};
 use tidemill_engine::error::{Error, ErrorKind, Result};
@@ -10,6 +13,13 @@ use crate::SqliteTable;
 /// The table of epochs.
 const EPOCHS: &str =
     "CREATE TABLE IF NOT EXISTS tidemill_epochs (writer TEXT PRIMARY KEY, epoch INTEGER NOT NULL)";
+
+/// What a file is, whatever its name: device and inode.
+pub(crate) type Identity = (u64, u64);
+
+/// The primary key of the table that is the parameter, without a name, and its unique indexes: a row for each of their columns, null for an expression.
+const UNIQUE: &str = "SELECT NULL, lower(name) FROM pragma_table_info(?1) WHERE pk > 0 \
+    UNION ALL SELECT i.name, lower(c.name) FROM pragma_index_list(?1) i, pragma_index_info(i.name) c WHERE i.\"unique\" AND NOT i.partial";
 
 /// A column that is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,30 +207,51 @@ impl Target {
             return Err(Error::config(format!("two columns of the records are written to `{twice}`"))
                 .with_help("rename one of them in `columns`, or omit it"));
         }
-        match self.key.iter().find(|key| !names().any(|name| name == **key)) {
+        let is_wrong =
+            |at: usize, name: &String| self.key[..at].contains(name) || !names().any(|own| own == name);
+        match self.key.iter().enumerate().find(|(at, name)| is_wrong(*at, name)) {
             None => Ok(()),
-            Some(key) => {
-                Err(Error::config(format!("`key` names `{key}`, which is not a column that is written"))
-                    .with_help(format!("these are {}", names().collect::<Vec<_>>().join(", "))))
-            }
+            Some((_, name)) => Err(Error::config(format!(
+                "`key` names `{name}`, which is not a column that is written, or twice"
+            ))
+            .with_help(format!("these are {}", names().collect::<Vec<_>>().join(", ")))),
         }
     }
 
-    /// Opens the database, and creates what is missing and may be created.
+    /// Opens the database, and creates what is missing, if the options say so and it `may`.
     ///
     /// # Errors
     /// If it cannot be opened: a transient error if somebody else holds it; a configuration error if the table does not fit.
-    pub(crate) fn connect(&self) -> Result<Connection> {
-        let connection = self.open(self.create)?;
+    pub(crate) fn connect(&self, may: bool) -> Result<Connection> {
+        let create = self.create && may;
+        let connection = self.open(create)?;
         let failed = |error: rusqlite::Error| self.failure(&error);
-        // Readers and the writer do not wait for each other. A commit is on the disk when it returns.
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").map_err(failed)?;
-        if self.create {
+        // Readers and the writer do not wait for each other. A commit is on the disk when it returns. 8 MiB of pages: a transaction of many rows is written out less often.
+        let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;";
+        connection.execute_batch(settings).map_err(failed)?;
+        if create {
             connection.execute_batch(&self.definition()).map_err(failed)?;
         }
         self.fit(&connection)?;
         connection.execute_batch(EPOCHS).map_err(failed)?;
         Ok(connection)
+    }
+
+    /// Which file `path` names now.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn identity(&self) -> Result<Identity> {
+        let found = std::fs::metadata(self.path.place());
+        let found = found.map_err(|error| Error::io("find", &self.path, &error))?;
+        Ok((found.dev(), found.ino()))
+    }
+
+    /// The database is no longer the file that `path` names.
+    pub(crate) fn moved(&self) -> Error {
+        Error::unavailable(format!("{} was moved away, removed or replaced during the run", self.path)).with_help(
+            "move it back; or run again, which goes on with the file that is there then, and with create = true makes one",
+        )
     }
 
     /// What a look at the table finds, which changes nothing.
@@ -273,18 +304,36 @@ impl Target {
             ))
             .with_help("give it a default, or name the column of the records in `columns`"));
         }
-        match connection.prepare(&self.insert()) {
-            Err(error) if error.to_string().contains("ON CONFLICT clause") => {
-                let key = list(self.key.iter());
-                Err(Error::config(format!(
-                    "table `{}` has no unique index on ({key}), which `key` needs",
-                    self.table
-                ))
-                .with_help(format!("CREATE UNIQUE INDEX readings_key ON {} ({key})", quoted(&self.table))))
-            }
-            Err(error) => Err(self.failure(&error)),
-            Ok(_) => Ok(Known { counts }),
+        if !self.key.is_empty() && !self.has_unique_key(connection)? {
+            let key = list(self.key.iter());
+            let (table, quoted) = (&self.table, quoted(&self.table));
+            return Err(Error::config(format!(
+                "table `{table}` has no unique index on ({key}), which `key` needs"
+            ))
+            .with_help(format!("CREATE UNIQUE INDEX readings_key ON {quoted} ({key})")));
         }
+        Ok(Known { counts })
+    }
+
+    /// Whether the columns of `key` are the primary key, or have a unique index.
+    fn has_unique_key(&self, connection: &Connection) -> Result<bool> {
+        let sorted = |mut names: Vec<Option<String>>| {
+            names.sort_unstable();
+            names
+        };
+        let key = sorted(self.key.iter().map(|name| Some(name.to_ascii_lowercase())).collect());
+        let read = || {
+            let mut statement = connection.prepare(UNIQUE)?;
+            let rows = statement.query_map([&self.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut indexes = HashMap::<Option<String>, Vec<Option<String>>>::new();
+            for row in rows {
+                let (index, column) = row?;
+                indexes.entry(index).or_default().push(column);
+            }
+            Ok::<_, rusqlite::Error>(indexes)
+        };
+        let mut indexes = read().map_err(|error| self.failure(&error))?.into_values();
+        Ok(indexes.any(|columns| sorted(columns) == key))
     }
 
     fn columns_of(&self, connection: &Connection) -> Result<Vec<Column>> {
@@ -314,11 +363,12 @@ impl Target {
         format!("CREATE TABLE IF NOT EXISTS {} ({})", quoted(&self.table), parts.join(", "))
     }
 
-    /// The statement that writes a row.
-    pub(crate) fn insert(&self) -> String {
+    /// The statement that writes so many rows.
+    pub(crate) fn insert(&self, rows: usize) -> String {
         let columns = list(self.columns.iter().map(|written| &written.column));
-        let values = vec!["?"; self.columns.len()].join(", ");
-        let insert = format!("INSERT INTO {} ({columns}) VALUES ({values})", quoted(&self.table));
+        let values = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let values = vec![values; rows].join(", ");
+        let insert = format!("INSERT INTO {} ({columns}) VALUES {values}", quoted(&self.table));
         if self.key.is_empty() {
             return insert;
         }

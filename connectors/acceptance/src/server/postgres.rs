@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use super::{Server, is_server};
-use crate::{Authority, environment, process};
+use crate::{Authority, Identity, environment, process};
 
 /// The user as whom it runs, if root's tests start it.
 const USER: &str = "postgres";
@@ -18,6 +18,8 @@ pub struct PostgresOptions {
     pub password: Option<String>,
     /// Whether it offers TLS, with a certificate of [`Postgres::authority`].
     pub tls: bool,
+    /// Whether that certificate has expired.
+    pub is_expired: bool,
     /// More settings, such as `max_connections=5`.
     pub settings: Vec<String>,
 }
@@ -61,7 +63,8 @@ impl Postgres {
         settings.push("fsync=off".to_owned());
         let authority = options.tls.then(|| Authority::new(server.folder()));
         if let Some(authority) = &authority {
-            settings.extend(tls(authority, &data));
+            let identity = if options.is_expired { authority.expired_server() } else { authority.server() };
+            settings.extend(tls(&identity, &data));
         }
         settings.extend(options.settings.iter().cloned());
         if let Some(password) = &options.password {
@@ -134,8 +137,7 @@ impl Postgres {
 }
 
 /// The settings for TLS. The key must belong to the user of the server, and nobody else may read it.
-fn tls(authority: &Authority, data: &Path) -> Vec<String> {
-    let identity = authority.server();
+fn tls(identity: &Identity, data: &Path) -> Vec<String> {
     process::succeed(
         Command::new("install").args(["-m", "600"]).arg(&identity.key).arg(data.join("server.key")),
     );

@@ -125,3 +125,30 @@ fn doctor_finds_what_is_wrong_and_changes_nothing() {
     let (is_fine, said) = doctor(&job);
     assert!(!is_fine && said.contains("no column `value`"), "{said}");
 }
+
+#[test]
+fn doctor_finds_rights_that_a_run_would_lack() {
+    let postgres = Postgres::start();
+    postgres.sql(
+        "CREATE ROLE writer LOGIN; CREATE SCHEMA plant; GRANT USAGE ON SCHEMA plant TO writer; \
+         REVOKE TEMP ON DATABASE postgres FROM PUBLIC; \
+         CREATE TABLE plant.t (time timestamptz NOT NULL, sensor text NOT NULL, value float8, UNIQUE (time, sensor)); \
+         GRANT SELECT, INSERT, UPDATE ON plant.t TO writer",
+    );
+    let of = |options: &str| {
+        let pipeline = from_file(&postgres, options).replace("//postgres@", "//writer@");
+        doctor(&job(&pipeline, &readings(10)))
+    };
+    let (is_fine, said) = of("table = 'plant.new'\ncreate = true");
+    assert!(!is_fine && said.contains("may not create tables in the schema \"plant\""), "{said}");
+    let (is_fine, said) = of("table = 'plant.t'");
+    assert!(!is_fine && said.contains("CREATE TABLE IF NOT EXISTS \"plant\".\"tidemill_epochs\""), "{said}");
+    postgres.sql("CREATE TABLE plant.tidemill_epochs (writer text PRIMARY KEY, epoch bigint NOT NULL)");
+    let (is_fine, said) = of("table = 'plant.t'");
+    assert!(!is_fine && said.contains("may not use \"plant\".\"tidemill_epochs\""), "{said}");
+    postgres.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON plant.tidemill_epochs TO writer");
+    let (is_fine, said) = of("table = 'plant.t'");
+    assert!(is_fine, "{said}");
+    let (is_fine, said) = of("table = 'plant.t'\nkey = ['time', 'sensor']");
+    assert!(!is_fine && said.contains("may not create temporary tables"), "{said}");
+}

@@ -1,14 +1,62 @@
 //! What the source reads.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
-use tidemill_acceptance::{Job, Postgres};
+use tidemill_acceptance::{Job, Postgres, Run};
 
 use super::{sink, source, until};
 
 const CSV: &str = "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
+
+/// Somebody else with a connection of their own.
+struct Other {
+    psql: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Other {
+    fn new(postgres: &Postgres) -> Self {
+        let mut psql = postgres.psql();
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql runs");
+        let stdout = BufReader::new(psql.stdout.take().expect("a pipe"));
+        Self { stdin: psql.stdin.take(), psql, stdout }
+    }
+
+    fn run(&mut self, statements: &str) {
+        let stdin = self.stdin.as_mut().expect("a pipe");
+        stdin.write_all(format!("{statements}\n").as_bytes()).expect("written");
+    }
+
+    /// The first line of what `statements` select.
+    fn ask(&mut self, statements: &str) -> String {
+        self.run(statements);
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.trim().to_owned()
+    }
+
+    fn end_with(mut self, statements: &str) {
+        self.run(statements);
+        self.stdin = None;
+        assert!(self.psql.wait().expect("an end").success());
+    }
+}
+
+/// A job that copies new rows of the table `t` into the table `out`, which exists once this returns.
+fn copying(postgres: &Postgres, options: &str) -> (Job, Run) {
+    let options = format!("table = 't'\ncursor = 'id'\nevery = '20ms'\nsensor = 'sensor'\n{options}");
+    let job = Job::new(&format!(
+        "{}{}",
+        source(postgres, &options),
+        sink(postgres, "table = 'out'\ncreate = true")
+    ));
+    let run = job.start();
+    until("the table", || postgres.sql("SELECT to_regclass('out') IS NOT NULL").trim() == "t");
+    (job, run)
+}
 
 #[test]
 fn columns_keep_their_types() {
@@ -85,31 +133,88 @@ fn new_rows_are_read_as_they_come_also_those_of_the_last_value() {
 }
 
 #[test]
-fn rows_of_a_transaction_that_commits_late_are_not_missed() {
+fn rows_of_transactions_that_commit_late_are_not_missed() {
     let postgres = Postgres::start();
     postgres.sql("CREATE TABLE t (id serial PRIMARY KEY, sensor text)");
-    let options = "table = 't'\ncursor = 'id'\nevery = '20ms'\nsensor = 'sensor'";
-    let job = Job::new(&format!(
-        "{}{}",
-        source(&postgres, options),
-        sink(&postgres, "table = 'out'\ncreate = true")
-    ));
-    let run = job.start();
-    until("the table", || postgres.sql("SELECT to_regclass('out') IS NOT NULL").trim() == "t");
-    let mut writer = postgres.psql().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql runs");
-    let mut stdin = writer.stdin.take().expect("a pipe");
-    stdin.write_all(b"BEGIN; INSERT INTO t (sensor) VALUES ('late') RETURNING id;\n").expect("written");
-    let mut first = String::new();
-    BufReader::new(writer.stdout.take().expect("a pipe")).read_line(&mut first).expect("its number");
+    let (_job, run) = copying(&postgres, "");
+    // A transaction that has only taken a serial number has no number itself.
+    let (mut wrote, mut took) = (Other::new(&postgres), Other::new(&postgres));
+    assert_eq!(wrote.ask("BEGIN; INSERT INTO t (sensor) VALUES ('wrote') RETURNING id;"), "1");
+    assert_eq!(took.ask("BEGIN; SELECT nextval('t_id_seq');"), "2");
     postgres.sql("INSERT INTO t (sensor) VALUES ('early')");
-    // Long enough for many looks.
-    std::thread::sleep(Duration::from_millis(500));
-    stdin.write_all(b"COMMIT;\n").expect("written");
-    drop(stdin);
-    assert!(writer.wait().expect("an end").success());
-    until("both rows", || postgres.sql("SELECT count(*) FROM out").trim() == "2");
+    for (late, statements) in [(wrote, "COMMIT;"), (took, "INSERT INTO t VALUES (2, 'took'); COMMIT;")] {
+        // Long enough for many looks.
+        std::thread::sleep(Duration::from_millis(500));
+        late.end_with(statements);
+    }
+    until("all rows", || postgres.sql("SELECT count(*) FROM out").trim() == "3");
     run.stop().success();
-    assert_eq!(postgres.sql("SELECT string_agg(sensor, ' ' ORDER BY id) FROM out").trim(), "late early");
+    let out = postgres.sql("SELECT string_agg(sensor, ' ' ORDER BY id) FROM out");
+    assert_eq!(out.trim(), "wrote took early");
+}
+
+#[test]
+fn a_transaction_that_does_not_end_holds_rows_up_for_a_while_only() {
+    let postgres = Postgres::start();
+    postgres.sql("CREATE TABLE t (id serial PRIMARY KEY, sensor text)");
+    let mut idle = Other::new(&postgres);
+    assert_eq!(idle.ask("BEGIN; SELECT 7;"), "7");
+    let (_job, run) = copying(&postgres, "settle = '300ms'");
+    postgres.sql("INSERT INTO t (sensor) VALUES ('a'), ('b')");
+    until("both rows", || postgres.sql("SELECT count(*) FROM out").trim() == "2");
+    let said = run.stop().success();
+    assert!(said.contains("2 rows were read while transactions that were older had not ended"), "{said}");
+    idle.end_with("COMMIT;");
+}
+
+#[test]
+fn columns_that_change_during_a_run_are_never_misread() {
+    let postgres = Postgres::start();
+    for (before, value, after) in [
+        ("float8", "20", "bigint"),
+        ("bigint", "20", "float8"),
+        ("timestamptz", "'2026-01-01'", "timestamp"),
+        ("integer", "20", "text"),
+    ] {
+        postgres.sql(&format!(
+            "DROP TABLE IF EXISTS t, out; CREATE TABLE t (id serial, sensor text, value {before}); \
+             INSERT INTO t (sensor, value) VALUES ('a', {value})"
+        ));
+        let (job, run) = copying(&postgres, "");
+        until("the first row", || postgres.sql("SELECT count(*) FROM out").trim() == "1");
+        postgres.sql(&format!("ALTER TABLE t ALTER value TYPE {after}"));
+        postgres.sql(&format!("INSERT INTO t (sensor, value) VALUES ('b', {value})"));
+        for said in [run.wait().failure(), job.start().wait().failure()] {
+            assert!(said.contains("column `value` of `t` was read as"), "{before}: {said}");
+        }
+        // With the former type the run goes on where it was.
+        postgres.sql(&format!("ALTER TABLE t ALTER value TYPE {before} USING value::{before}"));
+        let run = job.start();
+        until("both rows", || postgres.sql("SELECT count(*) FROM out").trim() == "2");
+        run.stop().success();
+        assert_eq!(postgres.sql("SELECT count(DISTINCT value) FROM out").trim(), "1");
+    }
+}
+
+#[test]
+fn columns_that_come_during_a_run_are_left_out_and_those_that_go_end_it() {
+    let postgres = Postgres::start();
+    postgres.sql("CREATE TABLE t (id serial, sensor text, value float8)");
+    let (_job, run) = copying(&postgres, "");
+    postgres.sql("ALTER TABLE t ADD COLUMN note text; INSERT INTO t (sensor, value) VALUES ('a', 1)");
+    until("the row", || postgres.sql("SELECT count(*) FROM out").trim() == "1");
+    let said = run.stop().success();
+    assert!(said.contains("has got columns since the run began, which are not read: note"), "{said}");
+    postgres.sql("DROP TABLE out");
+    let (_job, run) = copying(&postgres, "");
+    postgres.sql("ALTER TABLE t DROP COLUMN value; INSERT INTO t (sensor) VALUES ('a')");
+    let said = run.wait().failure();
+    assert!(said.contains("column `value` of `t` does not exist any more"), "{said}");
+    postgres.sql("DROP TABLE out");
+    let (_job, run) = copying(&postgres, "");
+    postgres.sql("DROP TABLE t");
+    let said = run.wait().failure();
+    assert!(said.contains("relation \"t\" does not exist"), "{said}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use tidemill_connect::blocking::Blocking;
-use tidemill_engine::error::{Error, Result};
+use tidemill_engine::error::{Error, Masks, Result};
+use tidemill_engine::notes::Event;
 use tidemill_engine::sink::{Prepare, Sink, SinkContext};
 use tokio_postgres::Statement;
 
@@ -33,6 +34,9 @@ const LOOK: Duration = Duration::from_secs(5);
 const FENCE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = left($1, 63) \
     AND pid <> pg_backend_pid() AND usename = current_user AND datname = current_database()";
 
+/// A commit is on the server's disk when it is answered, whatever the defaults of the server and the user: the run forgets rows then.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
 /// The sink in use.
 pub(super) struct Writer {
     // It ends before the runtime, which it needs for that.
@@ -51,6 +55,15 @@ struct Transactions {
     writer: Arc<str>,
     /// Whether no other run will ask for these epochs.
     is_once: bool,
+    warning: Warning,
+}
+
+/// Says once that the table is one that a crash of the server empties.
+struct Warning {
+    label: Arc<str>,
+    masks: Arc<Masks>,
+    /// The table, if that was said.
+    said: OnceLock<String>,
 }
 
 /// A connection, and what was prepared on it.
@@ -71,6 +84,11 @@ impl Writer {
             losses: Arc::default(),
             writer: context.writer.clone().unwrap_or_default(),
             is_once: context.state.is_none(),
+            warning: Warning {
+                label: Arc::clone(&context.label),
+                masks: Arc::clone(&context.masks),
+                said: OnceLock::new(),
+            },
         };
         Ok(Self { transactions, blocking: Blocking::new(Arc::clone(&context.stop))? })
     }
@@ -99,11 +117,33 @@ impl Sink for Writer {
         self.blocking.wait(self.transactions.deliver(epoch, rows))
     }
 
+    fn pause(&mut self) -> Result<Vec<String>> {
+        let Transactions { losses, warning, .. } = &self.transactions;
+        let losses = *losses.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(losses.remarks().into_iter().chain(warning.remark()).collect())
+    }
+
     fn commit(&mut self) -> Result<Vec<String>> {
         // What is left behind is one short row.
         let _ignored = self.blocking.wait(self.transactions.forget());
-        let losses = *self.transactions.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(losses.remarks())
+        self.pause()
+    }
+}
+
+impl Warning {
+    fn say(&self, table: &str) {
+        if self.said.set(table.to_owned()).is_ok() {
+            let remark = self.remark().unwrap_or_default();
+            let event = Event::warn("not_durable").part(&self.label);
+            event.say(&self.masks, &format!("{}: {remark}", self.label));
+        }
+    }
+
+    fn remark(&self) -> Option<String> {
+        let table = self.said.get()?;
+        Some(format!(
+            "{table} is UNLOGGED: a crash of the server empties it, and rows that it has acknowledged are lost then"
+        ))
     }
 }
 
@@ -112,6 +152,7 @@ impl Transactions {
         let application = format!("tidemill {}", self.writer);
         let session = Session::open(&self.server, &application, limit).await?;
         let client = &session.client;
+        session.run("set up the session", DURABLE).await?;
         if !self.writer.is_empty() {
             session.rows("end former connections", FENCE, &[&application]).await?;
         }
@@ -126,6 +167,9 @@ impl Transactions {
         let epoch = session.answer("prepare the epoch", client.prepare(&epoch)).await?;
         if self.target.has_key() {
             session.run("create a temporary table", &self.target.staging(&known.table)).await?;
+        }
+        if known.is_unlogged {
+            self.warning.say(&known.table);
         }
         let _known_already = self.kinds.set(known.kinds.clone());
         Ok(Ready { session, known, columns, epoch })

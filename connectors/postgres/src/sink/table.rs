@@ -3,6 +3,7 @@
 use tidemill_engine::batch::Schema;
 use tidemill_engine::error::{Error, Result};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use super::TableOptions;
 use crate::kind::{Kind, Own};
@@ -16,9 +17,11 @@ pub(super) const COLUMNS: &str = "SELECT a.attname::text, coalesce(nullif(t.typb
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
     WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
-/// Schema, name and kind of the table whose name is the parameter, and whether the user may insert.
+/// Schema, name and kind of the table whose name is the parameter, which of the rights `$2` the user lacks, and whether a crash of the server empties it or a part of it.
 const TABLE: &str = "SELECT n.nspname::text, c.relname::text, c.relkind::text, \
-    has_table_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'INSERT') \
+    ARRAY(SELECT r FROM unnest($2::text[]) r WHERE NOT (has_table_privilege(c.oid, r) OR has_any_column_privilege(c.oid, r))), \
+    c.relpersistence = 'u' OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p \
+    JOIN pg_catalog.pg_class l ON l.oid = p.relid WHERE l.relpersistence = 'u') \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.oid = pg_catalog.to_regclass($1)";
 
@@ -31,6 +34,10 @@ const UNIQUE: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.i
 /// Whether the table of epochs exists, and whether the user may use it.
 const EPOCHS: &str = "SELECT has_table_privilege(to_regclass, 'SELECT') AND has_table_privilege(to_regclass, 'INSERT') \
     AND has_table_privilege(to_regclass, 'UPDATE') FROM pg_catalog.to_regclass($1) WHERE to_regclass IS NOT NULL";
+
+/// The schema of the parameter, or the one where new tables are created, and whether the user may create tables there.
+const MAY_CREATE: &str =
+    "SELECT s, has_schema_privilege(s, 'CREATE') FROM coalesce($1, pg_catalog.current_schema()::text) s";
 
 /// The table of epochs, in the schema of the table.
 const EPOCHS_NAME: &str = "tidemill_epochs";
@@ -67,6 +74,17 @@ pub(super) struct Known {
     pub(super) epochs: String,
     /// The types of the columns that are written.
     pub(super) kinds: Vec<Kind>,
+    /// Whether a crash of the server empties it.
+    pub(super) is_unlogged: bool,
+}
+
+/// The table as it was found.
+struct Found {
+    schema: String,
+    /// Schema and name in SQL.
+    table: String,
+    kinds: Vec<Kind>,
+    is_unlogged: bool,
 }
 
 /// A column of the table.
@@ -161,44 +179,75 @@ impl Target {
         if self.create {
             self.create(session).await?;
         }
-        let (schema, table, kinds) = self.found(session).await?.ok_or_else(|| self.missing())?;
-        let epochs = self.epochs(session, &schema).await?;
-        Ok(Known { table, epochs, kinds })
+        let found = self.found(session).await?.ok_or_else(|| self.missing())?;
+        let Found { schema, table, kinds, is_unlogged } = found;
+        let epochs = epochs_of(&schema);
+        if !have_epochs(session, &epochs).await? {
+            let create = epochs_definition(&epochs);
+            made(session, "create the table of epochs", &create).await.map_err(|error| {
+                match error.is_transient() {
+                    true => error,
+                    false => error.with_help(format!("let somebody who may: {create}")),
+                }
+            })?;
+        }
+        Ok(Known { table, epochs, kinds, is_unlogged })
     }
 
-    /// What a look at the table finds, which changes nothing.
+    /// What a look at the table finds, which changes nothing: also whether a run may create what is missing.
     ///
     /// # Errors
     /// As [`Target::look`].
     pub(super) async fn inspect(&self, session: &Session) -> Result<String> {
-        match self.found(session).await? {
-            Some((_, table, kinds)) => Ok(format!("{table} takes {} columns", kinds.len())),
-            None if self.create => Ok(format!("{} does not exist, and a run creates it", self.name())),
-            None => Err(self.missing()),
+        if self.has_key() {
+            may_stage(session).await?;
         }
+        let Some(Found { schema, table, kinds, is_unlogged }) = self.found(session).await? else {
+            if !self.create {
+                return Err(self.missing());
+            }
+            may_create(session, self.name.schema(), &self.definition("CREATE TABLE")).await?;
+            return Ok(format!("{} does not exist, and a run creates it", self.name()));
+        };
+        let epochs = epochs_of(&schema);
+        if !have_epochs(session, &epochs).await? {
+            may_create(session, Some(&schema), &epochs_definition(&epochs)).await?;
+        }
+        let unlogged = if is_unlogged { ", and is UNLOGGED: a crash of the server empties it" } else { "" };
+        Ok(format!("{table} takes {} columns{unlogged}", kinds.len()))
     }
 
-    /// The schema, the name in SQL and the types of the table, if it exists.
-    async fn found(&self, session: &Session) -> Result<Option<(String, String, Vec<Kind>)>> {
-        let name = self.name();
-        let found = session.rows("find the table", TABLE, &[&name]).await?;
-        let Some(found) = found.first() else { return Ok(None) };
+    /// What the user must be allowed to do with the table.
+    fn rights(&self) -> &'static [&'static str] {
+        if self.has_key() { &["INSERT", "SELECT", "UPDATE"] } else { &["INSERT"] }
+    }
+
+    async fn row(&self, session: &Session) -> Result<Option<Row>> {
+        let mut rows = session.rows("find the table", TABLE, &[&self.name(), &self.rights()]).await?;
+        Ok(rows.pop())
+    }
+
+    /// The table, if it exists.
+    async fn found(&self, session: &Session) -> Result<Option<Found>> {
+        let Some(found) = self.row(session).await? else { return Ok(None) };
         let (schema, table, relation): (String, String, String) = (found.get(0), found.get(1), found.get(2));
         let table = format!("{}.{}", quoted(&schema), quoted(&table));
         if !["r", "p"].contains(&relation.as_str()) {
             return Err(Error::config(format!("{table} is not a table, but a view or the like"))
                 .with_help("name the table itself in `table`"));
         }
-        if !found.get::<_, bool>(3) {
-            return Err(Error::config(format!("the user of `url` may not insert into {table}"))
-                .with_help(format!("GRANT INSERT ON {table} TO that user")));
+        let (lacks, is_unlogged): (Vec<String>, bool) = (found.get(3), found.get(4));
+        if !lacks.is_empty() {
+            let lacks = lacks.join(", ");
+            return Err(Error::config(format!("the user of `url` lacks {lacks} on {table}"))
+                .with_help(format!("GRANT {lacks} ON {table} TO that user")));
         }
-        let rows = session.rows("read the columns of the table", COLUMNS, &[&name]).await?;
+        let rows = session.rows("read the columns of the table", COLUMNS, &[&self.name()]).await?;
         let kinds = self.fit(&table, &rows)?;
         if self.has_key() {
             self.check_key(session, &table, &rows).await?;
         }
-        Ok(Some((schema, table, kinds)))
+        Ok(Some(Found { schema, table, kinds, is_unlogged }))
     }
 
     /// The types of the columns that are written, in `rows` of [`COLUMNS`].
@@ -249,7 +298,7 @@ impl Target {
     }
 
     async fn create(&self, session: &Session) -> Result<()> {
-        if !session.rows("find the table", TABLE, &[&self.name()]).await?.is_empty() {
+        if self.row(session).await?.is_some() {
             return Ok(());
         }
         made(session, "create the table", &self.definition("CREATE TABLE IF NOT EXISTS")).await
@@ -275,27 +324,6 @@ impl Target {
             "check `table`, upper and lower case too; set create = true, or create it: {}",
             self.definition("CREATE TABLE")
         ))
-    }
-
-    /// The table of epochs, which exists afterwards.
-    async fn epochs(&self, session: &Session, schema: &str) -> Result<String> {
-        let name = format!("{}.{}", quoted(schema), quoted(EPOCHS_NAME));
-        let create =
-            format!("CREATE TABLE IF NOT EXISTS {name} (writer text PRIMARY KEY, epoch bigint NOT NULL)");
-        match session.rows("find the table of epochs", EPOCHS, &[&name]).await?.first() {
-            Some(row) if row.get(0) => Ok(name),
-            Some(_) => {
-                Err(Error::config(format!("the user of `url` may not use {name}, where epochs are written"))
-                    .with_help(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO that user")))
-            }
-            None => {
-                let made = made(session, "create the table of epochs", &create).await;
-                made.map(|()| name).map_err(|error| match error.is_transient() {
-                    true => error,
-                    false => error.with_help(format!("let somebody who may: {create}")),
-                })
-            }
-        }
     }
 
     /// The statement that copies rows into `table`.
@@ -338,18 +366,65 @@ impl Target {
 pub(super) const STAGING: &str = "pg_temp.tidemill_staging";
 const ORDINAL: &str = "tidemill_ordinal";
 
-/// Runs a statement that creates a table, unless somebody else does so at the same time.
-async fn made(session: &Session, doing: &str, statement: &str) -> Result<()> {
-    let made = session.run(doing, statement).await;
-    match made {
-        // Two at the same time collide in the catalogue.
-        Err(error)
-            if ["[23505]", "[42P07]", "[42710]"].iter().any(|code| error.message().ends_with(code)) =>
-        {
-            Ok(())
+/// The name of the table of epochs in SQL.
+fn epochs_of(schema: &str) -> String {
+    format!("{}.{}", quoted(schema), quoted(EPOCHS_NAME))
+}
+
+/// The statement that creates it.
+fn epochs_definition(name: &str) -> String {
+    format!("CREATE TABLE IF NOT EXISTS {name} (writer text PRIMARY KEY, epoch bigint NOT NULL)")
+}
+
+/// Whether there is a table of epochs.
+///
+/// # Errors
+/// A configuration error if there is one that the user may not use.
+async fn have_epochs(session: &Session, name: &str) -> Result<bool> {
+    match session.rows("find the table of epochs", EPOCHS, &[&name]).await?.first() {
+        None => Ok(false),
+        Some(row) if row.get(0) => Ok(true),
+        Some(_) => {
+            Err(Error::config(format!("the user of `url` may not use {name}, where epochs are written"))
+                .with_help(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO that user")))
         }
-        made => made,
     }
+}
+
+/// Checks that the user may create a table in `schema`, or where new tables are created.
+async fn may_create(session: &Session, schema: Option<&str>, definition: &str) -> Result<()> {
+    let rows = session.rows("look at the schema", MAY_CREATE, &[&schema]).await?;
+    let (name, may) = rows
+        .first()
+        .map_or((None, None), |row| (row.get::<_, Option<&str>>(0), row.get::<_, Option<bool>>(1)));
+    match (name, may) {
+        (_, Some(true)) => Ok(()),
+        (Some(name), _) => {
+            let name = quoted(name);
+            Err(Error::config(format!("the user of `url` may not create tables in the schema {name}"))
+                .with_help(format!(
+                    "GRANT CREATE ON SCHEMA {name} TO that user, or let somebody who may: {definition}"
+                )))
+        }
+        (None, _) => Err(Error::config("there is no schema in the search path of the user of `url`")
+            .with_help("write \"schema.table\" in `table`")),
+    }
+}
+
+/// Checks that the user may create temporary tables.
+async fn may_stage(session: &Session) -> Result<()> {
+    let may = "SELECT has_database_privilege(current_database(), 'TEMP')";
+    match session.rows("look at the database", may, &[]).await?.first() {
+        Some(row) if row.get(0) => Ok(()),
+        _ => Err(Error::config("the user of `url` may not create temporary tables, which `key` needs")
+            .with_help("GRANT TEMP ON DATABASE … TO that user")),
+    }
+}
+
+/// Runs a statement that creates a table, unless somebody else does so at the same time: the two collide in the catalogue.
+async fn made(session: &Session, doing: &str, statement: &str) -> Result<()> {
+    let codes = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
+    session.run_unless(&codes, doing, statement).await
 }
 
 impl Written {

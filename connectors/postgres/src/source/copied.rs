@@ -35,6 +35,11 @@ impl InputColumn {
         self.kind.and_then(Kind::of_code).unwrap_or(Kind::Text)
     }
 
+    /// Its type in words.
+    pub(super) fn as_sql(&self) -> &'static str {
+        self.kind().as_sql()
+    }
+
     fn field(&self) -> Field {
         let ty = match self.kind() {
             Kind::Bool => DataType::Boolean,

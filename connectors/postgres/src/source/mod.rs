@@ -41,7 +41,7 @@ pub struct QueryOptions {
     /// Looks for new rows at this interval, such as "10s", until the run is stopped; it needs `cursor`. By default, the input ends with the rows that are there.
     pub every: Option<String>,
     /// With `every`: how long to wait at most until transactions have ended that were running when new rows were seen. Their rows may come before those in the order of
-    /// `cursor`, and would be missed.
+    /// `cursor`, and would be missed. After that time, rows are read all the same, and counted.
     pub settle: String,
 }
 
@@ -134,7 +134,7 @@ impl SourceSpec for PostgresQuery {
     fn probe(&self, probe: &mut Probe) {
         self.server.probe(probe, async |probe, session| {
             let columns = match Query::new(&self.query) {
-                Ok(query) => reading::described(session, &query).await,
+                Ok(query) => reading::looked(session, &query).await,
                 Err(error) => Err(error),
             };
             probe.step("query", || columns.map(|columns| ((), format!("{} columns", columns.len()))));

@@ -10,6 +10,15 @@ use super::copied::InputColumn;
 use crate::kind::Kind;
 use crate::names::{TableName, literal, quoted};
 
+/// The transactions of clients of this database that are running, other than this one and those of such sources, which only read. Each holds a lock on its own name from its beginning on, while it gets a number
+/// only when it first writes: after `nextval()`, which gives a serial number, it may have none.
+const RUNNING: &str = "SELECT l.virtualtransaction FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.locktype = 'virtualxid' AND l.pid <> pg_backend_pid() AND a.datname = current_database() AND a.usesysid IS NOT NULL AND a.application_name IS DISTINCT FROM 'tidemill'";
+
+/// Whether all transactions have ended that had a number below `$1`, or are named in `$2`.
+pub(super) const ENDED: &str = "SELECT txid_snapshot_xmin(txid_current_snapshot()) >= $1 AND NOT EXISTS \
+    (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'virtualxid' AND virtualtransaction = ANY ($2))";
+
 /// What is read, as SQL.
 #[derive(Clone, Debug)]
 pub(super) struct Query {
@@ -60,6 +69,28 @@ impl Query {
         format!("SELECT * FROM {} LIMIT 0", self.from)
     }
 
+    /// Checks that the columns that are read, `read`, are among those that the rows have now, and of the same types; returns those that came later.
+    ///
+    /// # Errors
+    /// A data error that names the first one that is not.
+    pub(super) fn compare(&self, read: &[InputColumn], now: &[InputColumn]) -> Result<Vec<String>> {
+        for column in read {
+            let found = now.iter().find(|other| other.name == column.name);
+            if found.is_some_and(|found| found.kind == column.kind) {
+                continue;
+            }
+            let says = found.map_or_else(
+                || "does not exist any more".to_owned(),
+                |found| format!("was read as {}, and would be {} now", column.as_sql(), found.as_sql()),
+            );
+            return Err(Error::data(format!("column `{}` of `{}` {says}", column.name, self.name)).with_help(
+                "change it back, or read it by a `query` that casts it to the former type; or begin a new run with another --state",
+            ));
+        }
+        let is_later = |column: &&InputColumn| read.iter().all(|other| other.name != column.name);
+        Ok(now.iter().filter(is_later).map(|column| column.name.clone()).collect())
+    }
+
     /// The columns of the rows, as the server describes them.
     ///
     /// # Errors
@@ -81,7 +112,8 @@ impl Query {
         }
     }
 
-    /// The statement with the text of the greatest cursor from `begin` on, and the first transaction that had not begun when it was seen; without a cursor, nothing.
+    /// The statement with the text of the greatest cursor from `begin` on, the first transaction that had not got a number when it was seen, and the transactions of the
+    /// database that were running then, whether they had a number or not; without a cursor, nothing.
     pub(super) fn newest(&self, begin: Begin<'_>) -> String {
         let newest = self.cursor.as_ref().map_or_else(
             || "NULL".to_owned(),
@@ -91,7 +123,7 @@ impl Query {
                 format!("SELECT {cursor}::text FROM {from} WHERE {bound} ORDER BY {cursor} DESC LIMIT 1")
             },
         );
-        format!("SELECT ({newest}), txid_snapshot_xmax(txid_current_snapshot())")
+        format!("SELECT ({newest}), txid_snapshot_xmax(txid_current_snapshot()), ARRAY({RUNNING})")
     }
 
     /// Which rows come from `begin` on.
@@ -164,13 +196,34 @@ mod tests {
         assert_eq!(
             query.newest(Begin::At("1")),
             "SELECT (SELECT q.\"id\"::text FROM \"plant\".\"readings\" AS q WHERE q.\"id\" >= '1' ORDER BY q.\"id\" DESC LIMIT 1), \
-             txid_snapshot_xmax(txid_current_snapshot())"
+             txid_snapshot_xmax(txid_current_snapshot()), ARRAY(".to_owned() + RUNNING + ")"
         );
         let after = Query::new(&QueryOptions { after: Some("7".into()), ..options }).expect("a query");
         assert_eq!(
             after.copy(&columns(), Begin::Start(3), None),
             format!("{select} > '7' ORDER BY q.\"id\" OFFSET 3) TO STDOUT (FORMAT binary)")
         );
+    }
+
+    #[test]
+    fn columns_that_change_are_named_and_those_that_come_later_do_not_matter() {
+        let options = QueryOptions { table: Some("t".into()), ..QueryOptions::default() };
+        let query = Query::new(&options).expect("a query");
+        let column =
+            |name: &str, kind: Option<Kind>| InputColumn { name: name.into(), kind: kind.map(Kind::code) };
+        let compare = |now: &[InputColumn]| query.compare(&columns(), now);
+        let [id, place] = [column("id", Some(Kind::Int8)), column("where", None)];
+        assert_eq!(compare(&columns()).expect("the same"), Vec::<String>::new());
+        let later = [column("new", Some(Kind::Bool)), place.clone(), id.clone()];
+        assert_eq!(compare(&later).expect("enough"), ["new"]);
+        // Values of both types have eight bytes.
+        let other = compare(&[column("id", Some(Kind::Float8)), place]).expect_err("changed").to_string();
+        assert!(
+            other.contains("column `id` of `t` was read as bigint, and would be double precision now"),
+            "{other}"
+        );
+        let gone = compare(&[id]).expect_err("changed").to_string();
+        assert!(gone.contains("column `where` of `t` does not exist any more"), "{gone}");
     }
 
     #[test]

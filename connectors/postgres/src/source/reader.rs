@@ -88,7 +88,9 @@ impl Source for Reader {
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.decoder.remarks()
+        let mut remarks = self.decoder.remarks();
+        remarks.extend(self.reading.remarks());
+        remarks
     }
 
     fn progress(&self) -> Progress {

@@ -1,4 +1,10 @@
 //! The statements of the running source, one after the other, on connections that may end.
+//!
+//! ```text
+//! BEGIN · types of the columns · COPY · COMMIT
+//! ```
+//! Looking at the columns locks the tables against changes until the end of the transaction: the binary format of another type of the same length would be taken for a
+//! value.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -11,17 +17,20 @@ use tidemill_engine::error::{Error, ErrorKind, Result};
 use tidemill_engine::resilience::Backoff;
 use tidemill_engine::source::OpenOptions;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::CopyOutStream;
+use tokio_postgres::{CopyOutStream, Row};
 
 use super::copied::{Cutter, InputColumn, Rows, last};
 use super::position::{Position, Progression, Saved};
-use super::query::{Begin, Query};
+use super::query::{Begin, ENDED, Query};
 use crate::failure::failure;
 use crate::server::Server;
 use crate::session::{Session, too_long};
 
 /// How long one call waits for rows.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How often to look at most whether transactions have ended: the server locks its table of locks for that.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// The most rows of a batch.
 const ROWS: usize = 16_384;
@@ -47,6 +56,10 @@ pub(super) struct Reading {
     due: Instant,
     backoff: Backoff,
     failures: u32,
+    /// Columns that came after those that are read.
+    later: Vec<String>,
+    /// Rows that were read before all transactions had ended that may write earlier ones.
+    unsettled: u64,
     most_bytes: usize,
     most_rows: usize,
 }
@@ -64,10 +77,14 @@ pub(super) struct Repeats {
 struct Barrier {
     /// The greatest cursor.
     end: String,
-    /// The first transaction that had not begun.
+    /// The first transaction that had no number.
     horizon: i64,
+    /// The transactions that were running.
+    running: Vec<String>,
     /// When it was seen.
     since: Instant,
+    /// Whether they have not ended in time.
+    is_overdue: bool,
 }
 
 /// A statement whose rows arrive.
@@ -76,6 +93,8 @@ struct Running {
     cutter: Cutter,
     rows: Rows,
     progression: Progression,
+    /// Whether earlier rows may come after it.
+    is_overdue: bool,
     /// When something has arrived last.
     heard: Instant,
 }
@@ -87,13 +106,28 @@ pub(super) enum Step {
     End,
 }
 
+/// Lets `session` only read: a query that changes something is a mistake.
+///
+/// # Errors
+/// Those of the server.
+async fn restrict(session: &Session) -> Result<()> {
+    session.run("set up the session", "SET default_transaction_read_only = on").await
+}
+
 /// The columns of the rows of `query`, for a look at it.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn described(session: &Session, query: &Query) -> Result<Vec<InputColumn>> {
-    // A query that changes something is a mistake.
-    session.run("set up the session", "SET default_transaction_read_only = on").await?;
+pub(super) async fn looked(session: &Session, query: &Query) -> Result<Vec<InputColumn>> {
+    restrict(session).await?;
+    described(session, query).await
+}
+
+/// The columns of the rows of `query`, as they are now.
+///
+/// # Errors
+/// What is wrong with it.
+async fn described(session: &Session, query: &Query) -> Result<Vec<InputColumn>> {
     let describe = query.describe();
     let described = session.answer("prepare the query", session.client.prepare(&describe)).await?;
     query.columns(described.columns())
@@ -115,6 +149,8 @@ impl Reading {
             due: Instant::now(),
             backoff: Backoff::default(),
             failures: 0,
+            later: Vec::new(),
+            unsettled: 0,
             most_bytes: open.chunk_size,
             most_rows: ROWS.min(open.chunk_size / 16).max(1),
         }
@@ -132,7 +168,7 @@ impl Reading {
     /// Learns the columns; a live input waits for its server.
     pub(super) fn look(&mut self, blocking: &Blocking, open: &OpenOptions) -> Result<()> {
         loop {
-            let error = match blocking.wait(self.connect()) {
+            let error = match blocking.wait(self.describe()) {
                 Ok(columns) => {
                     self.columns = columns;
                     return Ok(());
@@ -153,12 +189,21 @@ impl Reading {
         }
     }
 
+    /// Connects, if there is no connection.
+    async fn connect(&mut self) -> Result<()> {
+        if self.session.is_none() {
+            let session = Session::open(&self.server, "tidemill", self.server.timeout).await?;
+            restrict(&session).await?;
+            self.session = Some(session);
+        }
+        Ok(())
+    }
+
     /// Connects, and asks for the columns.
-    async fn connect(&mut self) -> Result<Vec<InputColumn>> {
-        let session = Session::open(&self.server, "tidemill", self.server.timeout).await?;
-        let columns = described(&session, &self.query).await?;
-        self.session = Some(session);
-        Ok(columns)
+    async fn describe(&mut self) -> Result<Vec<InputColumn>> {
+        self.connect().await?;
+        let session = self.session.as_ref().ok_or_else(no_session)?;
+        described(session, &self.query).await
     }
 
     pub(super) fn restore(&mut self, state: &[u8]) -> Result<()> {
@@ -197,13 +242,14 @@ impl Reading {
         let count = running.rows.count();
         if has_ended {
             running.cutter.finish()?;
-            self.ended();
+            self.ended().await?;
         }
         let step = match (count, has_ended) {
             (0, true) if self.repeats.is_none() => Step::End,
             (0, _) => Step::Nothing,
             _ => {
                 running.progression.settle(&mut self.position, count as u64);
+                self.unsettled += if running.is_overdue { count as u64 } else { 0 };
                 (self.failures, self.backoff) = (0, Backoff::default());
                 Step::Rows(running.rows.take()?)
             }
@@ -216,7 +262,7 @@ impl Reading {
     async fn receive(&self, running: &mut Running) -> Result<bool> {
         let fields = self.columns.len() + usize::from(self.query.cursor.is_some());
         let has_cursor = self.query.cursor.is_some();
-        let Running { stream, cutter, rows, progression, heard } = running;
+        let Running { stream, cutter, rows, progression, heard, .. } = running;
         while rows.count() < self.most_rows && rows.bytes() < self.most_bytes {
             let Ok(next) = timeout(PATIENCE, stream.next()).await else {
                 if heard.elapsed() > self.server.timeout {
@@ -241,23 +287,24 @@ impl Reading {
     /// Whether there are rows to read, and none can come before them any more.
     async fn is_settled(&mut self) -> Result<bool> {
         let Some(Repeats { every, settle }) = self.repeats else { return Ok(true) };
-        self.reconnect().await?;
+        self.connect().await?;
         let session = self.session.as_ref().ok_or_else(no_session)?;
-        let Some(Barrier { horizon, since, .. }) = &self.barrier else {
+        let Some(barrier) = &mut self.barrier else {
             let newest = self.query.newest(self.begin());
             let found = session.rows("look for new rows", &*newest, &[]).await?;
-            let found = found.first().and_then(|row| Some((row.get::<_, Option<String>>(0)?, row.get(1))));
-            match found {
-                Some((end, horizon)) => self.barrier = Some(Barrier { end, horizon, since: Instant::now() }),
-                None => self.due = Instant::now() + every,
+            self.barrier = found.first().and_then(Barrier::of);
+            if self.barrier.is_none() {
+                self.due = Instant::now() + every;
             }
             return Ok(false);
         };
-        let ended = "SELECT txid_snapshot_xmin(txid_current_snapshot()) >= $1";
-        let ended = session.rows("look for running transactions", ended, &[horizon]).await?;
-        let is_settled = ended.first().is_some_and(|row| row.get(0)) || since.elapsed() >= settle;
+        let (horizon, running) = (&barrier.horizon, &barrier.running);
+        let ended = session.rows("look for running transactions", ENDED, &[horizon, running]).await?;
+        let have_ended = ended.first().is_some_and(|row| row.get(0));
+        barrier.is_overdue = !have_ended && barrier.since.elapsed() >= settle;
+        let is_settled = have_ended || barrier.is_overdue;
         if !is_settled {
-            sleep(PATIENCE).await;
+            self.due = Instant::now() + every.min(GLANCE);
         }
         Ok(is_settled)
     }
@@ -270,25 +317,13 @@ impl Reading {
         }
     }
 
-    /// Connects, if there is no connection.
-    async fn reconnect(&mut self) -> Result<()> {
-        if self.session.is_none() {
-            let columns = self.connect().await?;
-            if columns != self.columns {
-                return Err(Error::data(format!(
-                    "the columns of `{}` have changed since the run began",
-                    self.query.name
-                ))
-                .with_help("name the columns in `query`, or begin a new run with another --state"));
-            }
-        }
-        Ok(())
-    }
-
     /// Begins a statement at the position.
     async fn start(&mut self) -> Result<Running> {
-        self.reconnect().await?;
+        self.connect().await?;
         let session = self.session.as_ref().ok_or_else(no_session)?;
+        session.run("begin a transaction", "BEGIN").await?;
+        let now = described(session, &self.query).await?;
+        self.later = self.query.compare(&self.columns, &now)?;
         let end = self.barrier.as_ref().map(|barrier| barrier.end.as_str());
         let copy = self.query.copy(&self.columns, self.begin(), end);
         let stream = session.answer("read rows", session.client.copy_out(&copy)).await?;
@@ -297,20 +332,41 @@ impl Reading {
             cutter: Cutter::default(),
             rows: Rows::new(&self.columns),
             progression: Progression::from(&self.position),
+            is_overdue: self.barrier.as_ref().is_some_and(|barrier| barrier.is_overdue),
             heard: Instant::now(),
         })
     }
 
     /// A statement has given all its rows.
-    fn ended(&mut self) {
+    async fn ended(&mut self) -> Result<()> {
         self.barrier = None;
-        match self.repeats {
-            Some(repeats) => self.due = Instant::now() + repeats.every,
-            None => {
+        match (self.repeats, &self.session) {
+            (Some(repeats), Some(session)) => {
+                session.run("end the transaction", "COMMIT").await?;
+                self.due = Instant::now() + repeats.every;
+            }
+            _ => {
                 self.position.is_over = true;
                 self.session = None;
             }
         }
+        Ok(())
+    }
+
+    /// Remarks for the end of a run.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let Self { later, unsettled, query, .. } = self;
+        let later = (!later.is_empty()).then(|| {
+            format!(
+                "`{}` has got columns since the run began, which are not read: {}",
+                query.name,
+                later.join(", ")
+            )
+        });
+        let unsettled = (*unsettled > 0).then(|| {
+            format!("{unsettled} rows were read while transactions that were older had not ended within `settle`: rows that these write may be missed")
+        });
+        later.into_iter().chain(unsettled).collect()
     }
 
     /// Gives the connection up. What may pass is tried again, if the position is known by a cursor or nothing was returned yet.
@@ -328,6 +384,14 @@ impl Reading {
         }
         self.due = Instant::now() + self.backoff.delay(None);
         Ok(Step::Nothing)
+    }
+}
+
+impl Barrier {
+    /// The answer to [`Query::newest`]; `None` if there is no row.
+    fn of(row: &Row) -> Option<Self> {
+        let (end, horizon, running) = (row.get::<_, Option<String>>(0)?, row.get(1), row.get(2));
+        Some(Self { end, horizon, running, since: Instant::now(), is_overdue: false })
     }
 }
 
