@@ -3,7 +3,7 @@
 {"ports": [20000], "units": [{"unit": 1, "exception": 6, "values": [{"kind": "holding", "address": 0, "type": "f32", "word_order": "big", "byte_order": "big", "value": 20.5}]}],
  "together": true}
 
-All ports have the same units. With `together`, the first answers are held back until every port has been asked.
+All ports have the same units; a `silent` one never answers. With `together`, the first answers are held back until every port has been asked.
 """
 
 import asyncio
@@ -57,7 +57,9 @@ class Devices:
         if not configuration.get("together"):
             self.all_asked.set()
 
-    async def act(self, port, exception, *_request):
+    async def act(self, port, exception, silent, *_request):
+        if silent:
+            await asyncio.Event().wait()
         self.asked.add(port)
         if len(self.asked) == len(self.ports):
             self.all_asked.set()
@@ -67,7 +69,7 @@ class Devices:
     async def serve(self):
         servers = []
         for port in self.ports:
-            act = lambda unit: functools.partial(self.act, port, unit.get("exception"))
+            act = lambda unit: functools.partial(self.act, port, unit.get("exception"), unit.get("silent"))
             devices = [device(unit, act(unit)) for unit in self.units]
             servers.append(ModbusTcpServer(devices, address=("127.0.0.1", port)))
             await servers[-1].serve_forever(background=True)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::{Breaker, BreakerOptions};
 use tokio::net::TcpStream;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::timeout;
 use tokio_modbus::client::{Client, Context, tcp};
 use tokio_modbus::prelude::SlaveContext;
@@ -86,8 +87,38 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// How the devices at an address, which share a connection, wait for it: each request for itself, in the order in which they ask.
+///
+/// A device that is silent keeps all others waiting until its answer is too late. So those that did not answer last time wait in a line of their own, from which one at a time joins the others:
+/// however many there are, a device that answers waits for one of them at most.
+pub(crate) struct Gateway {
+    connection: AsyncMutex<Connection>,
+    silent: AsyncMutex<()>,
+}
+
+impl Gateway {
+    pub(crate) fn new(address: Address) -> Self {
+        Self { connection: AsyncMutex::new(Connection::new(address)), silent: AsyncMutex::new(()) }
+    }
+
+    /// Waits in the line of the silent; the next one leaves it when this is dropped.
+    pub(crate) async fn silent(&self) -> MutexGuard<'_, ()> {
+        self.silent.lock().await
+    }
+
+    /// The answer of `unit` to `request`: see [`Connection::read`].
+    pub(crate) async fn read(
+        &self,
+        unit: u8,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Vec<u16>, Failure> {
+        self.connection.lock().await.read(unit, request, limit).await
+    }
+}
+
 /// The connection to an address, which is made when it is needed. The devices behind a gateway share it, one request at a time.
-pub(crate) struct Connection {
+struct Connection {
     address: Address,
     context: Option<Context>,
     /// Of attempts to connect: many devices may be behind an address that is gone.
@@ -95,17 +126,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(address: Address) -> Self {
+    fn new(address: Address) -> Self {
         Self { address, context: None, breaker: Breaker::new(BreakerOptions::default()) }
     }
 
     /// The answer of `unit` to `request`: a word for each register, 0 or 1 for each bit. A connection may take as long as `limit` to be made, and an answer to come.
-    pub(crate) async fn read(
-        &mut self,
-        unit: u8,
-        request: &Request,
-        limit: Duration,
-    ) -> Result<Vec<u16>, Failure> {
+    async fn read(&mut self, unit: u8, request: &Request, limit: Duration) -> Result<Vec<u16>, Failure> {
         let was_open = self.context.is_some();
         match self.ask(unit, request, limit).await {
             // Devices close connections that are idle: that is no failure.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidemill_engine::batch::Number;
 use tidemill_engine::error::{Error, Result};
 
-use crate::connection::{Connection, Failure, Refusal};
+use crate::connection::{Failure, Gateway, Refusal};
 use crate::register::Register;
 use crate::request::{Limits, Request, requests};
 
@@ -27,6 +27,8 @@ pub(crate) struct Device {
     planned: Vec<Request>,
     /// Those that it accepts: the planned ones, halved where it has refused them.
     requests: Vec<Request>,
+    /// Whether it answered when it was asked last.
+    answers: bool,
 }
 
 /// What one poll has found.
@@ -56,7 +58,7 @@ impl Device {
         limits: &Limits,
     ) -> Self {
         let planned = requests(&map.registers, places, limits);
-        Self { name, unit, timeout, map, requests: planned.clone(), planned }
+        Self { name, unit, timeout, map, requests: planned.clone(), planned, answers: false }
     }
 
     /// How many requests a poll takes.
@@ -68,12 +70,13 @@ impl Device {
     ///
     /// # Errors
     /// Transient, if the device is not available; then nothing is known about any register.
-    pub(crate) async fn read(&mut self, connection: &mut Connection) -> Result<Readout> {
+    pub(crate) async fn read(&mut self, gateway: &Gateway) -> Result<Readout> {
+        let _turn = if self.answers { None } else { Some(gateway.silent().await) };
         let values = vec![None; self.map.registers.len()].into_boxed_slice();
         let mut readout = Readout { values, answered: 0, refused: Vec::new() };
         let mut at = 0;
         while let Some(request) = self.requests.get(at) {
-            match connection.read(self.unit, request, self.timeout).await {
+            match gateway.read(self.unit, request, self.timeout).await {
                 Ok(words) => self.fill(request, &words, &mut readout),
                 Err(Failure::Refused(why)) => {
                     let halves =
@@ -87,11 +90,13 @@ impl Device {
                 Err(Failure::Unavailable(error)) => {
                     // Another device may answer next, or the same one with another configuration.
                     self.requests.clone_from(&self.planned);
+                    self.answers = false;
                     return Err(error.with_context(&self.name));
                 }
             }
             at += 1;
         }
+        self.answers = true;
         Ok(readout)
     }
 
@@ -123,7 +128,7 @@ impl Device {
 mod tests {
     use super::*;
     use crate::register::{Kind, ValueType};
-    use crate::testing::{Asked, LIMIT, Reply, connection, register, wait};
+    use crate::testing::{Asked, LIMIT, Reply, register, wait};
 
     const PATIENT: Duration = Duration::from_secs(20);
 
@@ -150,11 +155,11 @@ mod tests {
         address: &crate::connection::Address,
         count: usize,
     ) -> Vec<Result<Vec<Option<f64>>>> {
-        let mut connection = connection(address);
+        let gateway = Gateway::new(address.clone());
         wait(async {
             let mut all = Vec::new();
             for _ in 0..count {
-                all.push(device.read(&mut connection).await.map(|readout| values(&readout)));
+                all.push(device.read(&gateway).await.map(|readout| values(&readout)));
             }
             all
         })
@@ -168,11 +173,11 @@ mod tests {
             false => Reply::Body(asked.addresses()),
         });
         let mut device = device(&[1, 2, 3, 5, 6, 40], 1, PATIENT);
-        let mut connection = connection(&address);
+        let gateway = Gateway::new(address.clone());
         let (readout, before) = wait(async {
-            let readout = device.read(&mut connection).await.expect("an answer");
+            let readout = device.read(&gateway).await.expect("an answer");
             let before = asked.lock().expect("no panic").len();
-            device.read(&mut connection).await.expect("an answer");
+            device.read(&gateway).await.expect("an answer");
             (readout, before)
         });
         assert_eq!(values(&readout), [Some(1.0), Some(2.0), Some(3.0), None, Some(6.0), Some(40.0)]);
@@ -193,7 +198,8 @@ mod tests {
         for code in [1, 4, 8, 77] {
             let (address, asked) = crate::testing::device(move |asked| Reply::Body(asked.exception(code)));
             let mut device = device(&[1, 2], 0, PATIENT);
-            let readout = wait(async { device.read(&mut connection(&address)).await }).expect("an answer");
+            let readout =
+                wait(async { device.read(&Gateway::new(address.clone())).await }).expect("an answer");
             assert_eq!(
                 (readout.answered, readout.refused.len(), asked.lock().expect("no panic").len()),
                 (0, 1, 1)
@@ -273,10 +279,10 @@ mod tests {
             7 => Reply::Late(asked.addresses()),
             _ => Reply::Body(asked.addresses()),
         });
-        let mut connection = connection(&address);
+        let gateway = Gateway::new(address.clone());
         wait(async {
-            assert!(device(&[7], 0, LIMIT).read(&mut connection).await.is_err());
-            let readout = device(&[8], 0, PATIENT).read(&mut connection).await.expect("an answer");
+            assert!(device(&[7], 0, LIMIT).read(&gateway).await.is_err());
+            let readout = device(&[8], 0, PATIENT).read(&gateway).await.expect("an answer");
             assert_eq!(values(&readout), [Some(8.0)]);
         });
         assert_eq!(asked.lock().expect("no panic").len(), 2);

@@ -32,3 +32,5 @@ mod testing;
 
 pub use options::{DeviceOptions, Modbus, Refused, RegisterOptions, TimeOf};
 pub use register::{Endian, Kind, ValueType};
+/// The client library, for programs that use it beside the source.
+pub use tokio_modbus;

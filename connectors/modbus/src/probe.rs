@@ -8,7 +8,7 @@ use tidemill_connect::endpoint::reach;
 use tidemill_engine::error::Result;
 use tidemill_engine::probe::Probe;
 
-use crate::connection::{Address, Connection};
+use crate::connection::{Address, Gateway};
 use crate::device::Device;
 use crate::options::Modbus;
 use crate::resolve::Target;
@@ -26,18 +26,18 @@ pub(crate) fn probe(options: &Modbus, probe: &mut Probe) {
             continue;
         }
         let Ok(blocking) = Blocking::new(Arc::default()) else { return };
-        let mut connection = Connection::new(address);
+        let gateway = Gateway::new(address);
         for mut device in devices {
             probe.step(format!("device {}", device.name), || {
-                blocking.wait(read(&mut device, &mut connection)).map(|found| ((), found))
+                blocking.wait(read(&mut device, &gateway)).map(|found| ((), found))
             });
         }
     }
 }
 
 /// Reads all registers of a device once.
-async fn read(device: &mut Device, connection: &mut Connection) -> Result<String> {
-    let readout = device.read(connection).await?;
+async fn read(device: &mut Device, gateway: &Gateway) -> Result<String> {
+    let readout = device.read(gateway).await?;
     match readout.refused.first() {
         Some(refused) => Err(device.refusal(refused)),
         None => Ok(format!("unit {} answers {} requests", device.unit, device.requests())),

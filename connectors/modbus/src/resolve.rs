@@ -71,6 +71,11 @@ impl Modbus {
     }
 
     fn target(&self, device: &DeviceOptions, map: &Arc<Map>, limits: &Limits) -> Result<Target> {
+        if device.address.contains('@') {
+            // The rest may be a password, whatever else is wrong: it is not repeated.
+            return Err(Error::config("`address` must not contain a user or password")
+                .with_help("Modbus has no login: write the host alone, such as \"plc.example\""));
+        }
         let address = Address::parse(&device.address).ok_or_else(|| {
             Error::config(format!("`address` {:?} is not a host, with a port or without", device.address))
                 .with_help("such as \"plc.example\", \"10.0.0.7:1502\" or \"[fd00::7]:502\"")
@@ -220,6 +225,8 @@ mod tests {
             ),
             (register("").replace("'plc'", "'http://plc'"), "device `a`: `address` \"http://plc\""),
             (register("").replace("'plc'", "'plc:99999'"), "is not a host"),
+            (register("").replace("'plc'", "'me:planted@plc'"), "must not contain a user or password"),
+            (register("").replace("'plc'", "'http://me:planted@plc'"), "must not contain a user or password"),
             (register("").replace("'plc'", "'plc'\nevery = '1ms'"), "`every` is shorter than 10 ms"),
             (register("").replace("'plc'", "'plc'\nevery = 'soon'"), "`every`: "),
             (register("").replace("'plc'", "'plc'\ntimeout = '0s'"), "`timeout`: `0s` is not a duration"),
@@ -231,6 +238,7 @@ mod tests {
         ] {
             let found = error(&toml);
             assert!(found.contains(expected), "{toml}\n{found:?} has no {expected:?}");
+            assert!(!found.contains("planted"), "{found:?}");
         }
     }
 }

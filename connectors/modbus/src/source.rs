@@ -20,14 +20,14 @@ use tidemill_engine::source::{
     Component, Input, OpenOptions, Progress, Recovery, Source, SourceSpec, Traits,
 };
 use tidemill_engine::time::{Clock, Timestamp};
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::connection::{Address, Connection};
+use crate::connection::{Address, Gateway};
 use crate::options::Modbus;
 use crate::records::Records;
 use crate::resolve::Target;
-use crate::task::{Counts, Polled, Task};
+use crate::task::{Counts, Polled, Task, backoff};
 
 /// How long the source waits for a poll: a stop waits as long.
 const WAIT: Duration = Duration::from_millis(50);
@@ -83,14 +83,17 @@ impl SourceSpec for Modbus {
 impl Modbus {
     /// A task for each device; devices with the same address share a connection.
     fn tasks(&self, targets: Vec<Target>, clock: &Clock, inbox: &Arc<Inbox<Polled>>) -> Vec<Task> {
-        let mut connections: BTreeMap<Address, Arc<AsyncMutex<Connection>>> = BTreeMap::new();
+        let mut addresses: BTreeMap<Address, (Arc<Gateway>, usize)> = BTreeMap::new();
+        for Target { address, .. } in &targets {
+            let gateway = || (Arc::new(Gateway::new(address.clone())), 0);
+            addresses.entry(address.clone()).or_insert_with(gateway).1 += 1;
+        }
         let task = |Target { address, every, device }| {
-            let connection = connections.entry(address.clone());
-            let connection =
-                connection.or_insert_with(|| Arc::new(AsyncMutex::new(Connection::new(address))));
+            let (gateway, devices) = &addresses[&address];
             Task {
+                gateway: Arc::clone(gateway),
+                backoff: backoff(device.timeout, devices - 1),
                 device,
-                connection: Arc::clone(connection),
                 every,
                 refused: self.refused,
                 time: self.time,
@@ -233,5 +236,61 @@ async fn poll(tasks: Vec<Task>, inbox: &Inbox<Polled>) {
     }
     if let Some(Err(error)) = running.join_next().await {
         inbox.end(Some(Error::internal(format!("a poll of Modbus has ended: {error}"))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reply, device, modbus, wait};
+
+    #[test]
+    fn however_many_units_are_silent_one_that_answers_waits_for_one_of_them() {
+        const SILENT: u8 = 40;
+        let (address, asked) = device(|asked| match asked.unit {
+            0 => Reply::Body(asked.addresses()),
+            // It never comes: the connection is closed before the next request.
+            _ => Reply::Late(asked.addresses()),
+        });
+        let unit = |unit| {
+            let timeout = if unit == 0 { "60s" } else { "100ms" };
+            format!(
+                "[[device]]\nname = 'd{unit}'\naddress = '{address}'\nunit = {unit}\ntimeout = '{timeout}'\n"
+            )
+        };
+        let units: String = (0..=SILENT).rev().map(unit).collect();
+        let options = modbus(&format!("every = '10ms'\n{units}[[register]]\nname = 'v'\naddress = 7\n"));
+        let targets = options.targets(&Arc::new(options.map().expect("a map"))).expect("devices");
+        let inbox = Arc::new(Inbox::default());
+        let tasks = options.tasks(targets, &Clock::default(), &inbox);
+        let answers = || asked.lock().expect("no panic").iter().filter(|asked| asked.unit == 0).count();
+        let answered = async {
+            while answers() < 20 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        wait(async {
+            tokio::select! {
+                () = poll(tasks, &inbox) => panic!("it ends"),
+                () = answered => {}
+            }
+        });
+        let units: Vec<u8> = asked.lock().expect("no panic").iter().map(|asked| asked.unit).collect();
+        let between: Vec<usize> = units.split(|unit| *unit == 0).skip(1).map(<[u8]>::len).collect();
+        // Two, if the machine was slow.
+        assert!(between.iter().all(|silent| *silent <= 2), "{between:?}");
+        assert!(units.len() > 30, "silent units are asked too: {units:?}");
+    }
+
+    #[test]
+    fn delays_leave_half_of_a_connection_to_those_that_answer() {
+        let mean = |others| {
+            let mut backoff = backoff(Duration::from_secs(1), others).with_seed(7);
+            let _first: Duration = (0..20).map(|_| backoff.delay(None)).sum();
+            let all: Duration = (0..1000).map(|_| backoff.delay(None)).sum();
+            all.as_secs_f64() / 1000.0
+        };
+        assert!((13.0..17.0).contains(&mean(0)), "{}", mean(0));
+        assert!(mean(50) > 1.8 * 50.0, "{}", mean(50));
     }
 }

@@ -3,7 +3,7 @@
 //! | what happens | then |
 //! |---|---|
 //! | values | the next poll is the next one that is due; polls that were due in the meantime are missed, and counted |
-//! | no answer; an exception that passes | tried again after a delay drawn at random |
+//! | no answer; an exception that passes | tried again after a delay drawn at random, which is longer where many devices share a connection |
 //! | a refusal of registers | at the first time, the run ends with an error, unless the option says otherwise; later it is counted |
 //! | the pipeline does not keep up | nothing is asked until there is room: a poll that is missed, and counted |
 
@@ -15,9 +15,8 @@ use tidemill_engine::batch::Number;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::{Clock, Timestamp};
-use tokio::sync::Mutex as AsyncMutex;
 
-use crate::connection::Connection;
+use crate::connection::Gateway;
 use crate::device::{Device, Readout};
 use crate::options::{Refused, TimeOf};
 use crate::schedule::Schedule;
@@ -90,7 +89,8 @@ impl Counts {
 /// A device that is polled.
 pub(crate) struct Task {
     pub(crate) device: Device,
-    pub(crate) connection: Arc<AsyncMutex<Connection>>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) backoff: Backoff,
     pub(crate) every: Duration,
     pub(crate) refused: Refused,
     pub(crate) time: TimeOf,
@@ -101,11 +101,19 @@ pub(crate) struct Task {
     pub(crate) has_answered: bool,
 }
 
+/// The delays before attempts to ask a device that shares its connection with so many others. Each attempt may keep them waiting for `timeout`: if all were silent, half of the time would
+/// be left.
+pub(crate) fn backoff(timeout: Duration, others: usize) -> Backoff {
+    let (least, most) = (Duration::from_secs(30), Duration::from_mins(5));
+    // A delay is half of the longest one on average.
+    let longest = timeout.saturating_mul(2 * 2 * u32::try_from(others).unwrap_or(u32::MAX / 4));
+    Backoff::new(Duration::from_millis(100), longest.clamp(least, most))
+}
+
 impl Task {
     /// Polls until it is dropped, or the inbox has ended.
     pub(crate) async fn run(mut self) {
         let mut schedule = Schedule::new(self.every, self.clock.read());
-        let mut backoff = Backoff::default();
         if self.time == TimeOf::Due {
             // The values of now are not those of the last time that a poll was due.
             tokio::time::sleep(schedule.done(self.clock.read()).delay).await;
@@ -121,13 +129,13 @@ impl Task {
             let now = self.clock.read();
             let pause = match polled {
                 Ok(()) => {
-                    backoff.reset();
+                    self.backoff.reset();
                     schedule.done(now)
                 }
                 Err(error) if !error.is_transient() => return self.inbox.end(Some(error)),
                 Err(error) => {
                     self.counts.failed(&error);
-                    schedule.failed(now, backoff.delay(error.retry_after()))
+                    schedule.failed(now, self.backoff.delay(error.retry_after()))
                 }
             };
             self.counts.missed(pause.missed);
@@ -137,7 +145,7 @@ impl Task {
 
     /// Polls once.
     async fn poll(&mut self, due: Timestamp) -> Result<()> {
-        let readout = self.device.read(&mut *self.connection.lock().await).await?;
+        let readout = self.device.read(&self.gateway).await?;
         let received = self.clock.read();
         self.note_refusals(&readout)?;
         self.has_answered = true;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
-use crate::connection::{Address, Connection};
+use crate::connection::Address;
 use crate::options::Modbus;
 use crate::register::{Endian, Kind, Register, ValueType};
 
@@ -78,18 +78,18 @@ pub(crate) fn device(answer: impl Fn(Asked) -> Reply + Send + 'static) -> (Addre
     (Address { host: "127.0.0.1".into(), port }, asked)
 }
 
-/// The next request, and the transaction that it is of.
-fn receive(stream: &mut TcpStream) -> Option<([u8; 2], Asked)> {
+/// The next request, and the transaction that it is of, with the unit.
+fn receive(stream: &mut TcpStream) -> Option<([u8; 3], Asked)> {
     let mut bytes = [0; 12];
     stream.read_exact(&mut bytes).ok()?;
     let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     let request = Asked { unit: bytes[6], function: bytes[7], start: word(8), count: word(10) };
-    Some(([bytes[0], bytes[1]], request))
+    Some(([bytes[0], bytes[1], bytes[6]], request))
 }
 
 /// Whether the connection goes on.
-fn reply(stream: &mut TcpStream, [high, low]: [u8; 2], reply: Reply, late: &mut Vec<u8>) -> bool {
-    let frame = |body: &[u8]| [&[high, low, 0, 0, 0, body.len() as u8 + 1, 1], body].concat();
+fn reply(stream: &mut TcpStream, [high, low, unit]: [u8; 3], reply: Reply, late: &mut Vec<u8>) -> bool {
+    let frame = |body: &[u8]| [&[high, low, 0, 0, 0, body.len() as u8 + 1, unit], body].concat();
     let (bytes, goes_on) = match reply {
         Reply::Body(body) => (frame(&body), true),
         Reply::Bytes(bytes) => (bytes, true),
@@ -111,9 +111,4 @@ pub(crate) const LIMIT: Duration = Duration::from_millis(500);
 pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     runtime.expect("a runtime").block_on(work)
-}
-
-/// A connection to `address`, not made yet.
-pub(crate) fn connection(address: &Address) -> Connection {
-    Connection::new(address.clone())
 }

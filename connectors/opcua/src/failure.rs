@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use opcua::types::{StatusCode, SubStatusCode};
-use tidemill_engine::error::Error;
+use tidemill_engine::error::{Error, Result};
 
 /// Why something that was asked of the server at `url` has failed; `doing` says what, as in "cannot connect".
 pub(crate) fn failed(url: &str, doing: &str, error: &opcua::types::Error) -> Error {
@@ -23,6 +23,20 @@ pub(crate) fn of_status(url: &str, doing: &str, status: StatusCode) -> Error {
         Some((help, true)) => error.transient().with_help(help),
         Some((help, false)) => error.with_help(help),
         None => error.transient(),
+    }
+}
+
+/// The results of a request, one for each of so many that were `asked` for.
+///
+/// # Errors
+/// Transient, if there are fewer or more: nobody knows which is whose.
+pub(crate) fn all_of<T>(url: &str, doing: &str, results: Vec<T>, asked: usize) -> Result<Vec<T>> {
+    match results.len() {
+        found if found == asked => Ok(results),
+        found => {
+            let what = format!("{url}: {doing}: the server has answered {found} of {asked} requests");
+            Err(Error::unavailable(what).transient())
+        }
     }
 }
 
@@ -73,6 +87,9 @@ fn help(status: StatusCode) -> Option<(&'static str, bool)> {
             false,
         ),
         SubStatusCode::BadTooManySessions => ("other clients use all sessions of the server", true),
+        SubStatusCode::BadNoContinuationPoints => {
+            ("the server cannot continue long answers now: other clients may use all it has for that", true)
+        }
         _ => return None,
     })
 }

@@ -8,7 +8,8 @@
 //! | `security` | the endpoint of a server that is used, its certificate, and the login |
 //! | `session` | a session with a server |
 //! | `pattern` | browse paths with wildcards |
-//! | `browse` | the nodes that they match |
+//! | `references` | what nodes refer to |
+//! | `browse` | the nodes that paths match |
 //! | `nodes` | what is known of a node before its first value: unit, range |
 //! | `value` | values with their status and time |
 //! | `probe` | a look at the server before a run |
@@ -21,10 +22,13 @@ mod nodes;
 mod options;
 mod pattern;
 mod probe;
+mod references;
 mod security;
 mod session;
 mod source;
 mod value;
 
+/// The client library, for programs that use it beside the components.
+pub use opcua;
 pub use options::{Connection, Security};
 pub use source::{Bad, History, Monitoring, OpcUa};

@@ -10,9 +10,10 @@ use opcua::types::{
 };
 use tidemill_engine::error::{Error, Result};
 
-use crate::browse::{BATCH, children, matched};
-use crate::failure::{failed, words};
+use crate::browse::matched;
+use crate::failure::{all_of, failed, words};
 use crate::pattern::{Pattern, text_of};
+use crate::references::{BATCH, Browser};
 
 /// The level that is the sensor.
 pub(crate) const SENSOR: &str = "sensor";
@@ -33,6 +34,13 @@ pub(crate) struct Node {
     pub(crate) unit: Option<String>,
     pub(crate) low: Option<String>,
     pub(crate) high: Option<String>,
+}
+
+/// The variables that a server has.
+pub(crate) struct Nodes {
+    pub(crate) all: Vec<Node>,
+    /// How many nodes on the way to others, or to units and ranges, the server does not show to this client.
+    pub(crate) hidden: u64,
 }
 
 /// What the option `nodes` names.
@@ -88,7 +96,7 @@ fn is_id(text: &str) -> bool {
 ///
 /// # Errors
 /// If a node does not exist or is none, a path matches nothing, or two nodes have the same path.
-pub(crate) async fn find(session: &Session, url: &str, targets: &[Target]) -> Result<Vec<Node>> {
+pub(crate) async fn find(session: &Session, url: &str, targets: &[Target]) -> Result<Nodes> {
     let ids: Vec<_> = targets
         .iter()
         .filter_map(|target| match target {
@@ -97,24 +105,34 @@ pub(crate) async fn find(session: &Session, url: &str, targets: &[Target]) -> Re
         })
         .collect();
     let mut named = named(session, url, &ids).await?.into_iter();
-    let mut all = Vec::new();
+    let (mut all, mut browser) = (Vec::new(), Browser::new(session, url));
     for target in targets {
         match target {
             Target::Id(_) => all.extend(named.next()),
-            Target::Path(pattern) => all.extend(of_pattern(session, url, pattern).await?),
+            Target::Path(pattern) => all.extend(of_pattern(&mut browser, pattern).await?),
         }
     }
     let mut seen = HashSet::new();
     all.retain(|node| seen.insert(node.id.clone()));
     check_paths(url, &all)?;
-    describe(session, url, &mut all).await?;
-    Ok(all)
+    describe(session, &mut browser, &mut all).await?;
+    Ok(Nodes { all, hidden: browser.hidden() })
 }
 
-async fn of_pattern(session: &Session, url: &str, pattern: &Pattern) -> Result<Vec<Node>> {
-    let found = matched(session, url, pattern).await?;
+/// A remark about nodes that the server does not show.
+pub(crate) fn remark(hidden: u64) -> Option<String> {
+    let text = format!(
+        "{hidden} nodes do not show what they refer to (no access, or gone): what is below them is missing, if there is anything"
+    );
+    (hidden > 0).then_some(text)
+}
+
+async fn of_pattern(browser: &mut Browser<'_, Session>, pattern: &Pattern) -> Result<Vec<Node>> {
+    let found = matched(browser, pattern).await?;
     if found.is_empty() {
-        return Err(Error::unavailable(format!("{url}: `nodes` {:?} matches no variable", pattern.written))
+        let why = remark(browser.hidden()).map(|hidden| format!("; {hidden}")).unwrap_or_default();
+        let (url, written) = (browser.url, &pattern.written);
+        return Err(Error::unavailable(format!("{url}: `nodes` {written:?} matches no variable{why}"))
             .transient()
             .with_help("compare the path with the browse names of the server; wildcards leave out properties and the object Server"));
     }
@@ -189,10 +207,10 @@ async fn named(session: &Session, url: &str, ids: &[NodeId]) -> Result<Vec<Node>
 }
 
 /// Reads units and ranges, where nodes have them.
-async fn describe(session: &Session, url: &str, all: &mut [Node]) -> Result<()> {
+async fn describe(session: &Session, browser: &mut Browser<'_, Session>, all: &mut [Node]) -> Result<()> {
     for nodes in all.chunks_mut(BATCH) {
         let ids: Vec<_> = nodes.iter().map(|node| node.id.clone()).collect();
-        let properties = children(session, url, &ids, ReferenceTypeId::HasProperty).await?;
+        let properties = browser.children(&ids, ReferenceTypeId::HasProperty).await?;
         let wanted = properties.into_iter().enumerate().flat_map(|(at, properties)| {
             let is_wanted = |name: &str| matches!(name, "EngineeringUnits" | "EURange");
             properties
@@ -202,7 +220,7 @@ async fn describe(session: &Session, url: &str, all: &mut [Node]) -> Result<()> 
         });
         let (places, ids): (Vec<_>, Vec<_>) = wanted.unzip();
         let reads: Vec<_> = ids.into_iter().map(ReadValueId::from).collect();
-        for (at, value) in places.into_iter().zip(read(session, url, &reads).await?) {
+        for (at, value) in places.into_iter().zip(read(session, browser.url, &reads).await?) {
             nodes[at].learn(&value);
         }
     }
@@ -234,15 +252,7 @@ async fn read(session: &Session, url: &str, all: &[ReadValueId]) -> Result<Vec<D
     for batch in all.chunks(BATCH) {
         let read = session.read(batch, TimestampsToReturn::Neither, 0.0).await;
         let read = read.map_err(|error| failed(url, "cannot read", &error))?;
-        if read.len() != batch.len() {
-            return Err(Error::unavailable(format!(
-                "{url}: the server has answered {} of {} reads",
-                read.len(),
-                batch.len()
-            ))
-            .transient());
-        }
-        values.extend(read);
+        values.extend(all_of(url, "cannot read", read, batch.len())?);
     }
     Ok(values)
 }

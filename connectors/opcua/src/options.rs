@@ -152,6 +152,7 @@ impl Connection {
             ("certificate", self.certificate.is_some()),
             ("key", self.key.is_some()),
             ("server_certificate", self.server_certificate.is_some()),
+            ("verify_host", self.verify_host != verify_host()),
         ];
         match unused.into_iter().find(|(_, is_set)| *is_set) {
             None => Ok(()),
@@ -200,15 +201,15 @@ pub(crate) fn duration(option: &str, text: &str) -> Result<Duration> {
 
 /// Host and port in a URL.
 fn endpoint(url: &str) -> Result<(String, u16)> {
-    let wrong =
-        |why: &str| Error::config(format!("`url` {url:?}: {why}")).with_help("write \"opc.tcp://host:4840\"");
-    let rest = url.strip_prefix("opc.tcp://").ok_or_else(|| wrong("it does not begin with opc.tcp://"))?;
-    if rest.contains('@') {
-        // The rest may be a password: it is not repeated.
+    if url.contains('@') {
+        // The rest may be a password, whatever else is wrong: it is not repeated.
         return Err(
             Error::config("`url` must not contain a user or password").with_help("use `user` and `password`")
         );
     }
+    let wrong =
+        |why: &str| Error::config(format!("`url` {url:?}: {why}")).with_help("write \"opc.tcp://host:4840\"");
+    let rest = url.strip_prefix("opc.tcp://").ok_or_else(|| wrong("it does not begin with opc.tcp://"))?;
     let authority = rest.split('/').next().unwrap_or_default();
     // In brackets: an IPv6 address.
     let (host, port) = match authority.strip_prefix('[') {
@@ -245,8 +246,16 @@ mod tests {
         {
             assert!(endpoint(wrong).expect_err(wrong).message().contains("`url`"));
         }
-        let error = endpoint("opc.tcp://me:planted@plant").expect_err("refused");
-        assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+        for wrong in [
+            "opc.tcp://me:planted@plant",
+            "http://me:planted@plant",
+            "opc.tcp:/me:planted@plant",
+            "me:planted@[plant",
+        ] {
+            let error = endpoint(wrong).expect_err("refused");
+            assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+            assert!(error.message().contains("`url` must not contain a user or password"), "{error:?}");
+        }
     }
 
     #[test]
@@ -259,6 +268,7 @@ mod tests {
             Connection { user_certificate: file(), ..plain() },
             Connection { certificate: file(), ..plain() },
             Connection { policy: Some("Basic256Sha256".into()), ..plain() },
+            Connection { verify_host: false, ..plain() },
             Connection { security: Security::Sign, certificate: file(), key: file(), ..plain() },
             Connection {
                 security: Security::Sign,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use opcua::types::DateTime;
 use tidemill_connect::blocking::Blocking;
 use tidemill_connect::endpoint::reach;
 use tidemill_engine::error::Result;
 use tidemill_engine::probe::Probe;
 
-use crate::nodes::{Target, find};
+use crate::nodes::{Nodes, Target, find, remark};
 use crate::options::{Connection, Security};
 use crate::security;
 use crate::session::{Connected, offered};
@@ -34,7 +35,7 @@ fn steps(
     })?;
     if connection.security != Security::None {
         probe.step("certificate", || {
-            security::verify(connection, &endpoint)?;
+            security::verify(connection, &endpoint, &DateTime::now())?;
             Ok(((), "the server's certificate is trusted".into()))
         })?;
     }
@@ -59,6 +60,7 @@ async fn found(
     connected: &mut Connected,
 ) -> Result<((), String)> {
     let session = Arc::clone(&connected.session);
-    let nodes = connected.during(find(&session, &connection.url, targets)).await?;
-    Ok(((), format!("{} variables", nodes.len())))
+    let Nodes { all, hidden } = connected.during(find(&session, &connection.url, targets)).await?;
+    let hidden = remark(hidden).map(|hidden| format!("; {hidden}")).unwrap_or_default();
+    Ok(((), format!("{} variables{hidden}", all.len())))
 }

@@ -85,11 +85,11 @@ fn policy(endpoint: &EndpointDescription) -> SecurityPolicy {
     SecurityPolicy::from_str(endpoint.security_policy_uri.as_ref()).unwrap_or(SecurityPolicy::Unknown)
 }
 
-/// Checks the certificate of the endpoint.
+/// Checks the certificate of the endpoint, which must be valid at the time `now`.
 ///
 /// # Errors
 /// Which check has failed.
-pub(crate) fn verify(connection: &Connection, endpoint: &EndpointDescription) -> Result<()> {
+pub(crate) fn verify(connection: &Connection, endpoint: &EndpointDescription, now: &DateTime) -> Result<()> {
     let Some(trusted) = &connection.server_certificate else { return Ok(()) };
     let refused = |why: String| {
         Error::unavailable(format!("{}: the server's certificate was refused: {why}", connection.url))
@@ -112,8 +112,9 @@ pub(crate) fn verify(connection: &Connection, endpoint: &EndpointDescription) ->
         let why = format!("{} does not allow its key of {bits} bits", policy(endpoint).to_str());
         return Err(refused(why).with_help("choose another `policy`"));
     }
-    shown.is_time_valid(&DateTime::now().as_chrono()).map_err(|error| {
-        refused(format!("it is not valid now: {error}")).with_help("check the clocks of both machines")
+    shown.is_time_valid(&now.as_chrono()).map_err(|error| {
+        refused(format!("it is not valid now: {error}"))
+            .with_help("check the clocks of both machines; the server may need a new certificate")
     })?;
     let (host, _) = connection.endpoint()?;
     if connection.verify_host && shown.is_hostname_valid(&host).is_err() {
@@ -231,9 +232,16 @@ mod tests {
             ..endpoint(MessageSecurityMode::SignAndEncrypt, SecurityPolicy::Basic256Sha256, 1)
         };
         let anywhere = Connection { verify_host: false, ..connection.clone() };
-        verify(&anywhere, &shown("urn:tidemill:client")).expect("trusted");
-        let why =
-            |connection: &Connection, uri| verify(connection, &shown(uri)).expect_err("refused").to_string();
+        let now = DateTime::now();
+        verify(&anywhere, &shown("urn:tidemill:client"), &now).expect("trusted");
+        for (year, why) in [(2020, "not yet valid"), (2060, "not valid now")] {
+            let then = DateTime::ymd(year, 1, 1);
+            let error = verify(&anywhere, &shown("urn:tidemill:client"), &then).expect_err("refused");
+            assert!(!error.is_transient() && error.to_string().contains(why), "{year}: {error}");
+        }
+        let why = |connection: &Connection, uri| {
+            verify(connection, &shown(uri), &now).expect_err("refused").to_string()
+        };
         let elsewhere = Connection { url: "opc.tcp://elsewhere.test".into(), ..connection.clone() };
         assert!(why(&elsewhere, "urn:tidemill:client").contains("the host elsewhere.test"));
         assert!(why(&anywhere, "urn:other").contains("the application urn:other"));

@@ -11,24 +11,46 @@ const EPOCH: i64 = 116_444_736_000_000_000;
 
 /// What a value is, as far as a record can have it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Content<'a> {
+pub(crate) enum Content {
     Nothing,
     Number(Number),
-    Text(Cow<'a, str>),
+    Text(String),
 }
 
-/// What a value is.
-///
-/// # Errors
-/// Why it cannot stand in a record.
-pub(crate) fn content(value: &DataValue) -> Result<Content<'_>, &'static str> {
-    value.value.as_ref().map_or(Ok(Content::Nothing), of_variant)
+/// What is kept of a value: it may wait for long.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measured {
+    pub(crate) status: StatusCode,
+    /// When it was measured, or else when the server has received it.
+    pub(crate) time: Option<Timestamp>,
+    /// What it is, or why it cannot stand in a record.
+    pub(crate) content: Result<Content, &'static str>,
 }
 
-fn of_variant(variant: &Variant) -> Result<Content<'_>, &'static str> {
+impl From<&DataValue> for Measured {
+    fn from(value: &DataValue) -> Self {
+        Self {
+            status: value.status.unwrap_or(StatusCode::Good),
+            time: time(value),
+            content: value.value.as_ref().map_or(Ok(Content::Nothing), content),
+        }
+    }
+}
+
+impl Measured {
+    /// The bytes of its text.
+    pub(crate) fn text_len(&self) -> usize {
+        match &self.content {
+            Ok(Content::Text(text)) => text.len(),
+            _ => 0,
+        }
+    }
+}
+
+fn content(variant: &Variant) -> Result<Content, &'static str> {
     let integer = |value: i64| Ok(Content::Number(Number::I64(value)));
     let natural = |value: u64| Ok(Content::Number(Number::U64(value)));
-    let text = |text: Cow<'_, str>| Ok(Content::Text(Cow::Owned(text.into_owned())));
+    let text = |text: &dyn ToString| Ok(Content::Text(text.to_string()));
     match variant {
         Variant::Empty => Ok(Content::Nothing),
         Variant::Boolean(value) => Ok(Content::Number(Number::Bool(*value))),
@@ -42,27 +64,22 @@ fn of_variant(variant: &Variant) -> Result<Content<'_>, &'static str> {
         Variant::UInt64(value) => natural(*value),
         Variant::Float(value) => Ok(Content::Number(Number::F64(f64::from(*value)))),
         Variant::Double(value) => Ok(Content::Number(Number::F64(*value))),
-        Variant::String(value) => {
-            Ok(value.value().as_deref().map_or(Content::Nothing, |own| Content::Text(own.into())))
-        }
-        Variant::LocalizedText(value) => Ok(Content::Text(value.text.as_ref().into())),
-        Variant::QualifiedName(value) => Ok(Content::Text(value.name.as_ref().into())),
-        Variant::DateTime(value) => match time_of(value, 0) {
-            Some(time) => text(time.to_string().into()),
-            None => Ok(Content::Nothing),
-        },
-        Variant::Guid(value) => text(value.to_string().into()),
-        Variant::StatusCode(value) => text(value.sub_code().name().into()),
-        Variant::NodeId(value) => text(value.to_string().into()),
-        Variant::Variant(inner) => of_variant(inner),
+        Variant::String(value) => value.value().as_ref().map_or(Ok(Content::Nothing), |own| text(own)),
+        Variant::LocalizedText(value) => text(&value.text.value().as_deref().unwrap_or_default()),
+        Variant::QualifiedName(value) => text(&value.name.value().as_deref().unwrap_or_default()),
+        Variant::DateTime(value) => time_of(value, 0).map_or(Ok(Content::Nothing), |time| text(&time)),
+        Variant::Guid(value) => text(value),
+        Variant::StatusCode(value) => text(&value.sub_code().name()),
+        Variant::NodeId(value) => text(value),
+        Variant::Variant(inner) => content(inner),
         Variant::Array(_) => Err("an array is not a single value"),
         Variant::ByteString(_) => Err("bytes are neither a number nor text"),
         _ => Err("a structure is not a single value"),
     }
 }
 
-/// When it was measured, or else when the server has received it; `None` if the server does not say.
-pub(crate) fn time(value: &DataValue) -> Option<Timestamp> {
+/// When a value was measured, or else when the server has received it; `None` if the server does not say.
+fn time(value: &DataValue) -> Option<Timestamp> {
     let source =
         value.source_timestamp.as_ref().and_then(|time| time_of(time, value.source_picoseconds.unwrap_or(0)));
     let server = || {
@@ -116,6 +133,10 @@ mod tests {
 
     fn of(variant: impl Into<Variant>) -> DataValue {
         DataValue::value_only(variant.into())
+    }
+
+    fn content(value: &DataValue) -> Result<Content, &'static str> {
+        Measured::from(value).content
     }
 
     #[test]

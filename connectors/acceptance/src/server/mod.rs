@@ -28,7 +28,7 @@ pub use modbus::Modbus;
 pub use mosquitto::{Mosquitto, MosquittoOptions};
 pub use nats::{Nats, NatsClient, NatsOptions};
 pub use objects::{Azurite, Moto, s3};
-pub use opcua::{OpcUa, OpcUaOptions, Written};
+pub use opcua::{OpcUa, OpcUaOptions, Sessions, Written};
 pub use postgres::{Postgres, PostgresOptions};
 pub use telegraf::Telegraf;
 

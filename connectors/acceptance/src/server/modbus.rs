@@ -17,7 +17,7 @@ is_server!(Modbus);
 
 impl Modbus {
     /// Starts a device with these units: `[{"unit": 1, "values": [{"kind": "holding", "address": 0, "type": "f32", "value": 20.5}]}]`, where a value may have a `word_order`
-    /// and a `byte_order`; a unit with an `exception` answers all requests with it.
+    /// and a `byte_order`; a unit with an `exception` answers all requests with it, and one that is `silent` never answers.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -49,6 +49,12 @@ impl Modbus {
     /// Host and port of each device.
     pub fn addresses(&self) -> impl Iterator<Item = String> {
         self.ports.iter().map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// The port of the first device on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports[0]
     }
 
     /// Host and port of the first device.

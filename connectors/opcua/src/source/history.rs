@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use opcua::types::{ByteString, DataValue, ReadRawModifiedDetails};
+use opcua::types::{ByteString, ReadRawModifiedDetails};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidemill_connect::blocking::Blocking;
+use tidemill_connect::inbox::Connections;
 use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::Backoff;
@@ -18,13 +19,13 @@ use tidemill_engine::time::{TimeParser, Timestamp};
 use super::page::{Next, page_of, stuck};
 use super::position::Position;
 use super::readings::Readings;
-use crate::nodes::{Node, Target, find};
+use crate::nodes::{Node, Nodes, Target, find, remark};
 use crate::options::Connection;
 use crate::session::Connected;
-use crate::value::{tick_after, tick_before, time};
+use crate::value::{Measured, tick_after, tick_before};
 
-/// Attempts in a row that may fail.
-const ATTEMPTS: u32 = 8;
+/// For how long the server may be away until the run ends.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Which part of the history is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,7 +80,7 @@ pub(super) struct Historian {
     stop: Arc<AtomicBool>,
     position: Position,
     /// Values that have come and were not read yet.
-    page: VecDeque<DataValue>,
+    page: VecDeque<Measured>,
     /// How many of them, of the time of the position, were read before.
     repeated: u64,
     next: Next,
@@ -88,8 +89,12 @@ pub(super) struct Historian {
     open: Option<Open>,
     /// Whether the server has answered at all.
     has_begun: bool,
-    failures: u32,
+    /// Since when nothing has succeeded.
+    failing: Option<Instant>,
     backoff: Backoff,
+    connections: Connections,
+    /// How many nodes the server does not show to this client.
+    hidden: u64,
     blocking: Blocking,
 }
 
@@ -97,6 +102,7 @@ pub(super) struct Historian {
 struct Open {
     connected: Connected,
     nodes: Vec<Node>,
+    hidden: u64,
 }
 
 impl Historian {
@@ -123,8 +129,10 @@ impl Historian {
             asked: None,
             open: None,
             has_begun: false,
-            failures: 0,
+            failing: None,
             backoff: Backoff::default(),
+            connections: Connections::default(),
+            hidden: 0,
             blocking: Blocking::new(Arc::clone(&options.stop))?,
         })
     }
@@ -135,7 +143,7 @@ impl Historian {
         let Some(node) = nodes.get(self.position.node) else { return };
         while !lines.is_full() {
             let Some(value) = self.page.pop_front() else { return };
-            let Some(at) = time(&value) else {
+            let Some(at) = value.time else {
                 lines.reject(
                     format!("{}: a value of the history has no time", node.path),
                     node.written.as_bytes(),
@@ -159,33 +167,49 @@ impl Historian {
     fn turn(&mut self) -> Result<bool> {
         match self.try_to_turn() {
             Ok(is_there) => {
-                (self.has_begun, self.failures) = (true, 0);
+                (self.has_begun, self.failing) = (true, None);
                 self.backoff.reset();
                 Ok(is_there)
             }
             // The run stops, and reads on from the position when it resumes.
             Err(_) if self.is_stopped() => Ok(true),
-            Err(error) => {
-                (self.open, self.next, self.asked) = (None, Next::Position, None);
-                self.failures += 1;
-                if !self.has_begun || !error.is_transient() || self.failures >= ATTEMPTS {
-                    return Err(error);
-                }
-                let delay = self.backoff.delay(None);
-                let _stopped = self.blocking.wait(async {
-                    tokio::time::sleep(delay).await;
-                    Ok(())
-                });
-                Ok(true)
-            }
+            Err(error) => self.pause(error).map(|()| true),
         }
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// If there is none after this failure.
+    fn pause(&mut self, error: Error) -> Result<()> {
+        match self.open {
+            Some(_) => self.connections.lost += 1,
+            None => self.connections.failed += 1,
+        }
+        self.close();
+        (self.next, self.asked) = (Next::Position, None);
+        if !self.has_begun || !error.is_transient() {
+            return Err(error);
+        }
+        if self.failing.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+            let minutes = PATIENCE.as_secs() / 60;
+            return Err(error.with_context(format_args!("no attempt has succeeded for {minutes} minutes")));
+        }
+        let delay = self.backoff.delay(error.retry_after());
+        let _stopped = self.blocking.wait(async {
+            tokio::time::sleep(delay).await;
+            Ok(())
+        });
+        Ok(())
     }
 
     fn try_to_turn(&mut self) -> Result<bool> {
         if self.open.is_none() {
             let open = self.blocking.wait(Open::new(&self.connection, &self.targets))?;
-            self.position.check(&open.nodes)?;
+            self.hidden = open.hidden;
+            let checked = self.position.check(&open.nodes);
             self.open = Some(open);
+            checked?;
         }
         let Some(open) = &mut self.open else { return Ok(false) };
         let Some(node) = open.nodes.get(self.position.node) else { return Ok(false) };
@@ -230,8 +254,13 @@ impl Open {
     async fn new(connection: &Connection, targets: &[Target]) -> Result<Self> {
         let mut connected = Connected::new(connection).await?;
         let session = Arc::clone(&connected.session);
-        let nodes = connected.during(find(&session, &connection.url, targets)).await?;
-        Ok(Self { connected, nodes })
+        match connected.during(find(&session, &connection.url, targets)).await {
+            Ok(Nodes { all, hidden }) => Ok(Self { connected, nodes: all, hidden }),
+            Err(error) => {
+                connected.close().await;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -267,7 +296,8 @@ impl Subscription for Historian {
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.readings.remarks()
+        let hidden = Vec::from_iter(remark(self.hidden));
+        [self.connections.remarks("server"), self.readings.remarks(), hidden].concat()
     }
 }
 

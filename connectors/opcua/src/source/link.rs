@@ -32,7 +32,11 @@ impl Link {
         let failed = |error: std::io::Error| Error::io("cannot start a thread for", "OPC UA", &error);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let worker = Worker { wanted, inbox: Arc::clone(&inbox), closed };
-        let work = move || runtime.block_on(worker.run());
+        let work = move || {
+            runtime.block_on(worker.run());
+            // A name that is being resolved is not waited for.
+            runtime.shutdown_background();
+        };
         let thread = thread::Builder::new().name("opcua".into()).spawn(work).map_err(failed)?;
         Ok(Self { close: Some(close), inbox, thread: Some(thread) })
     }
@@ -108,35 +112,42 @@ impl Worker {
     /// One session, until it is lost (an error) or the reader closes.
     async fn session(&mut self) -> Result<()> {
         let Self { wanted, inbox, closed } = self;
-        let (ended, mut end) = mpsc::unbounded_channel();
-        let subscribed = async {
-            let mut connected = Connected::new(&wanted.connection).await?;
-            let session = Arc::clone(&connected.session);
-            connected.during(subscribe(&session, wanted, inbox, ended)).await?;
-            Ok::<_, Error>(connected)
-        };
         let mut connected = tokio::select! {
             _ = &mut *closed => return Ok(()),
-            connected = subscribed => connected?,
+            connected = Connected::new(&wanted.connection) => connected?,
         };
-        inbox.count(|connections| connections.made += 1);
-        inbox.ready();
-        loop {
-            let step = async {
-                // While there is no room, nothing is asked for: the server's queues fill instead.
-                inbox.room().await;
-                connected.step().await
-            };
-            tokio::select! {
-                _ = &mut *closed => break,
-                Some(status) = end.recv() => {
-                    return Err(of_status(&wanted.connection.url, "the server has ended the subscription", status).transient());
-                }
-                stepped = step => stepped?,
-            }
-        }
+        let ended = tokio::select! {
+            _ = &mut *closed => Ok(()),
+            ended = values(&mut connected, wanted, inbox) => ended,
+        };
         connected.close().await;
-        Ok(())
+        ended
+    }
+}
+
+/// Subscribes, and lets values come, until the session is lost.
+///
+/// # Errors
+/// Why it is lost, or cannot be subscribed to.
+async fn values(connected: &mut Connected, wanted: &Wanted, inbox: &Arc<Inbox<Arrived>>) -> Result<()> {
+    let (ended, mut end) = mpsc::unbounded_channel();
+    let session = Arc::clone(&connected.session);
+    connected.during(subscribe(&session, wanted, inbox, ended)).await?;
+    inbox.count(|connections| connections.made += 1);
+    inbox.ready();
+    loop {
+        let step = async {
+            // While there is no room, nothing is asked for: the server's queues fill instead.
+            inbox.room().await;
+            connected.step().await
+        };
+        tokio::select! {
+            Some(status) = end.recv() => {
+                let url = wanted.connection.url.as_str();
+                return Err(of_status(url, "the server has ended the subscription", status).transient());
+            }
+            stepped = step => stepped?,
+        }
     }
 }
 

@@ -116,6 +116,9 @@ impl Monitoring {
     }
 
     fn parameters(&self) -> Result<Parameters> {
+        if self.history.is_some() {
+            self.check_history()?;
+        }
         let publishing = duration("publishing_interval", &self.publishing_interval)?;
         let sampling = self.sampling_interval.as_ref().map(|text| duration("sampling_interval", text));
         if self.queue_size == 0 {
@@ -137,6 +140,24 @@ impl Monitoring {
             deadband: self.deadband,
             deadband_percent: self.deadband_percent,
         })
+    }
+}
+
+impl Monitoring {
+    /// Options of values as they come are not given with a history.
+    fn check_history(&self) -> Result<()> {
+        let unused = [
+            ("publishing_interval", self.publishing_interval != publishing_interval()),
+            ("sampling_interval", self.sampling_interval.is_some()),
+            ("queue_size", self.queue_size != queue_size()),
+            ("deadband", self.deadband.is_some()),
+            ("deadband_percent", self.deadband_percent.is_some()),
+        ];
+        match unused.into_iter().find(|(_, is_set)| *is_set) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::config(format!("`{option}` has no effect with `history`"))
+                .with_help("leave it out: values are read as the server has kept them")),
+        }
     }
 }
 
@@ -222,14 +243,17 @@ impl SourceSpec for OpcUa {
             let historian = Historian::new(connection, targets, history, readings, options)?;
             return Ok(Box::new(MessageSource::new(historian, lines)));
         }
+        let (hidden, clock) = (Arc::default(), options.clock.clone());
+        let wanted = Wanted { connection, targets, parameters, clock, hidden: Arc::clone(&hidden) };
         let receiver = Receiver {
-            wanted: Some(Wanted { connection, targets, parameters, clock: options.clock.clone() }),
+            wanted: Some(wanted),
             readings,
             stop: Arc::clone(&options.stop),
             inbox: Arc::new(Inbox::new(options.meter.clone())),
             link: None,
             arrived: Vec::new().into_iter(),
             closed: None,
+            hidden,
         };
         Ok(Box::new(MessageSource::new(receiver, lines)))
     }
@@ -281,6 +305,23 @@ mod tests {
         ] {
             let error = wrong.open(&OpenOptions::default()).err().expect(option).to_string();
             assert!(error.contains(option), "{option}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_without_effect_on_a_history_are_refused() {
+        let history =
+            || Monitoring { history: Some(History::new("2026-01-01")), ..Monitoring::new(["Objects/a"]) };
+        assert!(history().parameters().is_ok());
+        for (wrong, option) in [
+            (Monitoring { publishing_interval: "1s".into(), ..history() }, "`publishing_interval`"),
+            (Monitoring { sampling_interval: Some("1s".into()), ..history() }, "`sampling_interval`"),
+            (Monitoring { queue_size: 7, ..history() }, "`queue_size`"),
+            (Monitoring { deadband: Some(1.0), ..history() }, "`deadband`"),
+            (Monitoring { deadband_percent: Some(1.0), ..history() }, "`deadband_percent`"),
+        ] {
+            let error = wrong.parameters().expect_err(option).to_string();
+            assert!(error.contains(&format!("{option} has no effect")), "{error}");
         }
     }
 }

@@ -1,48 +1,43 @@
 //! The subscription of a session: which nodes it has, and what comes of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore, Session};
 use opcua::types::{
-    DataChangeFilter, DataChangeNotification, DataChangeTrigger, DataValue, DeadbandType, ExtensionObject,
+    DataChangeFilter, DataChangeNotification, DataChangeTrigger, DeadbandType, ExtensionObject,
     MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NotificationMessage, ReadValueId,
-    StatusChangeNotification, StatusCode, TimestampsToReturn, Variant,
+    StatusChangeNotification, StatusCode, TimestampsToReturn,
 };
 use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::Result;
 use tidemill_engine::time::{Clock, Timestamp};
 use tokio::sync::mpsc;
 
-use crate::browse::BATCH;
-use crate::failure::{failed, of_status};
-use crate::nodes::{Node, Target, find};
+use crate::failure::{all_of, failed, of_status};
+use crate::nodes::{Node, Nodes, Target, find};
 use crate::options::Connection;
+use crate::references::BATCH;
+use crate::session::PATIENCE;
+use crate::value::Measured;
 
 /// How often the server sends a sign of life if nothing changes.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-
-/// For how long the server keeps a subscription that nobody takes anything from: a pipeline may stand still so long.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A value as it arrived.
 pub(super) struct Arrived {
     pub(super) nodes: Arc<[Node]>,
     /// Which of them.
     pub(super) node: usize,
-    pub(super) value: DataValue,
+    pub(super) value: Measured,
     pub(super) at: Timestamp,
 }
 
 impl Arrived {
     /// The bytes that it occupies, about.
     fn size(&self) -> usize {
-        let text = match &self.value.value {
-            Some(Variant::String(text)) => text.as_ref().len(),
-            Some(Variant::Array(array)) => array.values.len() * size_of::<Variant>(),
-            _ => 0,
-        };
-        size_of::<Self>() + text
+        size_of::<Self>() + self.value.text_len()
     }
 }
 
@@ -62,6 +57,8 @@ pub(super) struct Wanted {
     pub(super) targets: Vec<Target>,
     pub(super) parameters: Parameters,
     pub(super) clock: Clock,
+    /// How many nodes the server did not show to this client the last time that nodes were looked for.
+    pub(super) hidden: Arc<AtomicU64>,
 }
 
 /// Finds the nodes and subscribes to them; `ended` hears of the end of the subscription.
@@ -71,9 +68,11 @@ pub(super) async fn subscribe(
     inbox: &Arc<Inbox<Arrived>>,
     ended: mpsc::UnboundedSender<StatusCode>,
 ) -> Result<()> {
-    let Wanted { connection, targets, parameters, clock } = wanted;
+    let Wanted { connection, targets, parameters, clock, .. } = wanted;
     let url = connection.url.as_str();
-    let nodes: Arc<[Node]> = find(session, url, targets).await?.into();
+    let Nodes { all, hidden } = find(session, url, targets).await?;
+    wanted.hidden.store(hidden, Ordering::Relaxed);
+    let nodes: Arc<[Node]> = all.into();
     let taker = Taker { nodes: Arc::clone(&nodes), inbox: Arc::clone(inbox), clock: clock.clone(), ended };
     let alive = intervals(SIGN_OF_LIFE, parameters.publishing);
     let lifetime = intervals(PATIENCE, parameters.publishing).max(3 * alive);
@@ -84,6 +83,7 @@ pub(super) async fn subscribe(
         let items = (first..).zip(batch).map(|(at, node)| item(at, node, parameters)).collect();
         let created = session.create_monitored_items(id, TimestampsToReturn::Both, items).await;
         let created = created.map_err(|error| failed(url, "cannot subscribe", &error))?;
+        let created = all_of(url, "cannot subscribe", created, batch.len())?;
         for (node, created) in batch.iter().zip(created) {
             let status = created.result.status_code;
             if status.is_bad() {
@@ -137,8 +137,16 @@ struct Taker {
 
 impl OnSubscriptionNotificationCore for Taker {
     fn on_subscription_notification(&mut self, message: NotificationMessage, _items: MonitoredItemMap<'_>) {
-        let at = self.clock.read();
-        let (mut arrived, mut bytes) = (Vec::new(), 0);
+        let mut arrived = self.values(message);
+        let bytes = arrived.iter().map(Arrived::size).sum();
+        self.inbox.offer(&mut arrived, bytes);
+    }
+}
+
+impl Taker {
+    /// What has arrived with a message, without what no record can have: it may be large, and waits to be read.
+    fn values(&self, message: NotificationMessage) -> Vec<Arrived> {
+        let (at, mut arrived) = (self.clock.read(), Vec::new());
         for part in message.notification_data.into_iter().flatten() {
             if let Some(change) = part.inner_as::<StatusChangeNotification>() {
                 // Nobody listens: the session has ended.
@@ -147,13 +155,54 @@ impl OnSubscriptionNotificationCore for Taker {
                 for item in changes.monitored_items.into_iter().flatten() {
                     let node = (item.client_handle as usize).wrapping_sub(1);
                     if node < self.nodes.len() {
-                        let one = Arrived { nodes: Arc::clone(&self.nodes), node, value: item.value, at };
-                        bytes += one.size();
-                        arrived.push(one);
+                        let value = Measured::from(&item.value);
+                        arrived.push(Arrived { nodes: Arc::clone(&self.nodes), node, value, at });
                     }
                 }
             }
         }
-        self.inbox.offer(&mut arrived, bytes);
+        arrived
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opcua::types::{ByteString, DataValue, LocalizedText, MonitoredItemNotification, Variant};
+
+    use super::*;
+
+    /// The bytes for which a value counts.
+    fn size(value: impl Into<Variant>) -> usize {
+        let (ended, _end) = mpsc::unbounded_channel();
+        let taker = Taker {
+            nodes: vec![Node::default()].into(),
+            inbox: Arc::new(Inbox::default()),
+            clock: Clock::default(),
+            ended,
+        };
+        let item = MonitoredItemNotification { client_handle: 1, value: DataValue::value_only(value.into()) };
+        let changes = DataChangeNotification { monitored_items: Some(vec![item]), diagnostic_infos: None };
+        let message = NotificationMessage {
+            notification_data: Some(vec![ExtensionObject::from_message(changes)]),
+            ..NotificationMessage::default()
+        };
+        let arrived = taker.values(message);
+        assert_eq!(arrived.len(), 1);
+        arrived.iter().map(Arrived::size).sum()
+    }
+
+    #[test]
+    fn texts_count_and_what_no_record_can_have_is_not_kept() {
+        let (large, number) = (1 << 20, size(1.0));
+        let text = "x".repeat(large);
+        for text in [
+            Variant::from(text.as_str()),
+            Variant::from(LocalizedText::new("en", &text)),
+            Variant::Variant(Box::new(Variant::from(text.as_str()))),
+        ] {
+            assert_eq!(size(text), number + large);
+        }
+        assert_eq!(size(ByteString::from(vec![0; large])), number);
+        assert_eq!(size(vec![0.0; large]), number);
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use opcua::client::HistoryReadAction;
 use opcua::types::{
-    ByteString, DataValue, HistoryData, HistoryReadResult, HistoryReadValueId, ReadRawModifiedDetails,
-    SubStatusCode, TimestampsToReturn,
+    ByteString, HistoryData, HistoryReadResult, HistoryReadValueId, ReadRawModifiedDetails, SubStatusCode,
+    TimestampsToReturn,
 };
 use tidemill_engine::error::{Error, Result};
 
-use crate::failure::{failed, of_status};
+use crate::failure::{all_of, failed, of_status};
 use crate::nodes::Node;
 use crate::session::Connected;
+use crate::value::Measured;
 
 /// What follows the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,7 @@ pub(super) async fn page_of(
     node: &Node,
     details: ReadRawModifiedDetails,
     continuation_point: ByteString,
-) -> Result<(Vec<DataValue>, Next)> {
+) -> Result<(Vec<Measured>, Next)> {
     let (doing, most) = (format!("cannot read the history of {}", node.path), details.num_values_per_node);
     let session = Arc::clone(&connected.session);
     let wanted =
@@ -41,13 +42,18 @@ pub(super) async fn page_of(
         let read = session.history_read(action, TimestampsToReturn::Source, false, &[wanted]).await;
         read.map_err(|error| failed(url, &doing, &error))
     });
-    let result = answer.await?.into_iter().next().unwrap_or_default();
+    let result = all_of(url, &doing, answer.await?, 1)?.remove(0);
     let HistoryReadResult { status_code: status, continuation_point, history_data } = result;
-    if status.is_bad() && status.sub_code() as u32 != SubStatusCode::BadNoData as u32 {
+    if status.is_bad() && status.sub_code() != SubStatusCode::BadNoData {
         return Err(of_status(url, &doing, status));
     }
-    let values =
-        history_data.into_inner_as::<HistoryData>().and_then(|data| data.data_values).unwrap_or_default();
+    // Without a body, there are no values.
+    let (is_empty, data) = (history_data.is_null(), history_data.into_inner_as::<HistoryData>());
+    if data.is_none() && !is_empty {
+        return Err(Error::unavailable(format!("{url}: {doing}: the answer is no history of values")));
+    }
+    let values: Vec<_> =
+        data.and_then(|data| data.data_values).unwrap_or_default().iter().map(Measured::from).collect();
     let next = match continuation_point.is_null_or_empty() {
         false => Next::Point(continuation_point),
         // Some servers do not remember where they were.

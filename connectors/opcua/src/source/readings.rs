@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use opcua::types::{DataValue, StatusCode, StatusCodeInfoType};
+use opcua::types::{StatusCode, StatusCodeInfoType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidemill_connect::message::{Envelope, Lines, Reading};
 use tidemill_engine::time::Timestamp;
 
 use crate::nodes::Node;
-use crate::value::{Content, code, content, severity, time};
+use crate::value::{Content, Measured, code, severity};
 
 /// What becomes of a value whose status is Bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,28 +91,26 @@ impl Readings {
     }
 
     /// Writes a value of `node` that was received `at` this time.
-    pub(super) fn push(&mut self, node: &Node, value: &DataValue, at: Timestamp, lines: &mut Lines) {
-        let status = value.status.unwrap_or(StatusCode::Good);
+    pub(super) fn push(&mut self, node: &Node, value: &Measured, at: Timestamp, lines: &mut Lines) {
+        let Measured { status, time, content } = value;
+        let status = *status;
         if status.info_type() == StatusCodeInfoType::DataValue && status.overflow() {
             self.counts.overflows += 1;
         }
         self.counts.bad += u64::from(status.is_bad());
         let content = match (status.is_bad(), self.bad) {
-            (true, Bad::Null) => Ok(Content::Nothing),
-            (true, Bad::Reject) => Err(format!("the status is {}", code(status))),
-            _ => content(value).map_err(str::to_owned),
+            (true, Bad::Null) => Ok(&Content::Nothing),
+            (true, Bad::Reject) => Err(Cow::Owned(format!("the status is {}", code(status)))),
+            _ => content.as_ref().map_err(|why| Cow::Borrowed(*why)),
         };
-        let content = match content {
-            Ok(content) => content,
+        let (number, text) = match content {
+            Ok(Content::Nothing) => (None, None),
+            Ok(Content::Number(number)) => (Some(*number), None),
+            Ok(Content::Text(text)) => (None, Some(text.as_str())),
             Err(why) => return lines.reject(format!("{}: {why}", node.path), node.written.as_bytes()),
         };
-        let (number, text) = match &content {
-            Content::Nothing => (None, None),
-            Content::Number(number) => (Some(*number), None),
-            Content::Text(text) => (None, Some(&**text)),
-        };
         let reading = Reading {
-            time: time(value),
+            time: *time,
             sensor: &node.sensor,
             value: number,
             text,
@@ -148,7 +146,7 @@ impl Readings {
 
 #[cfg(test)]
 mod tests {
-    use opcua::types::{DateTime, Variant};
+    use opcua::types::{DataValue, DateTime, Variant};
     use tidemill_connect::message::Messages;
     use tidemill_engine::format::columns::ColumnOptions;
     use tidemill_engine::source::OpenOptions;
@@ -178,7 +176,7 @@ mod tests {
         let mut readings = Readings::new(&decoding.fields, bad);
         let mut lines = Lines::new(decoding, "opc", 1 << 20);
         for value in values {
-            readings.push(&node(), value, Timestamp::from_nanos(0), &mut lines);
+            readings.push(&node(), &Measured::from(value), Timestamp::from_nanos(0), &mut lines);
         }
         let (records, rejections) = lines.check().expect("decoded");
         (records, rejections.into_iter().map(|rejection| rejection.reason).collect(), readings.remarks())

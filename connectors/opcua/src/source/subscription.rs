@@ -1,7 +1,7 @@
 //! Values as they come: from the inbox they become lines.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tidemill_connect::inbox::Inbox;
@@ -11,6 +11,7 @@ use tidemill_engine::error::{Error, ErrorKind, Result};
 use super::link::Link;
 use super::monitor::{Arrived, Wanted};
 use super::readings::Readings;
+use crate::nodes::remark;
 
 /// How often a wait for the server looks whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,6 +31,8 @@ pub(super) struct Receiver {
     pub(super) arrived: std::vec::IntoIter<Arrived>,
     /// How long to wait for values once the run stops: until the session has ended.
     pub(super) closed: Option<Duration>,
+    /// How many nodes the server does not show to this client.
+    pub(super) hidden: Arc<AtomicU64>,
 }
 
 impl Subscription for Receiver {
@@ -66,6 +69,7 @@ impl Subscription for Receiver {
     }
 
     fn remarks(&self) -> Vec<String> {
-        [self.inbox.connections().remarks("server"), self.readings.remarks()].concat()
+        let hidden = remark(self.hidden.load(Ordering::Relaxed));
+        [self.inbox.connections().remarks("server"), self.readings.remarks(), Vec::from_iter(hidden)].concat()
     }
 }

@@ -1,75 +1,9 @@
-//! The source `modbus` against devices of pymodbus.
+//! What devices answer, and when they are asked.
 
-#![cfg(feature = "modbus")]
+use serde_json::json;
+use tidemill_acceptance::{Job, Modbus};
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use serde_json::{Value, json};
-use tidemill_acceptance::job::{Job, Run};
-use tidemill_acceptance::proxy::{Direction, Fault, Proxy};
-use tidemill_acceptance::server::Modbus;
-
-/// A longer wait will not succeed.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// A source with these options, devices (each a name, an address, and options) and registers, to a file.
-fn pipeline(options: &str, devices: &[(&str, &str, &str)], registers: &[&str]) -> String {
-    let device = |(name, address, more): &(&str, &str, &str)| {
-        format!("[[source.device]]\nname = '{name}'\naddress = '{address}'\n{more}\n")
-    };
-    let devices: String = devices.iter().map(device).collect();
-    let registers: String =
-        registers.iter().map(|register| format!("[[source.register]]\n{register}\n")).collect();
-    format!(
-        "[source]\ntype = 'modbus'\n{options}\n{devices}{registers}[[sink]]\ntype = 'csv'\npath = 'out.csv'\n"
-    )
-}
-
-/// The rows of the file so far, by column: those that are whole.
-fn rows(job: &Job) -> Vec<BTreeMap<String, String>> {
-    let entries = std::fs::read_dir(job.folder()).expect("a folder").flatten();
-    let is_output = |name: &str| name == "out.csv" || name.starts_with(".out.csv.part-");
-    let found = entries.filter(|entry| is_output(&entry.file_name().to_string_lossy()));
-    let text: String = found.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect();
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut lines = whole.lines();
-    let names: Vec<String> = lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
-    let row = |line: &str| names.iter().cloned().zip(line.split(',').map(str::to_owned)).collect();
-    lines.map(row).collect()
-}
-
-/// How many rows are of the device `name`.
-fn count(job: &Job, name: &str) -> usize {
-    rows(job).iter().filter(|row| row["sensor"] == name).count()
-}
-
-fn until(what: &str, run: &Run, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < LIMIT, "{what}: it does not happen\n{}", run.said());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The first `count` rows of a run of `pipeline`, which is stopped then, and what it said.
-fn first_rows(pipeline: &str, count: usize) -> (Vec<BTreeMap<String, String>>, String) {
-    let job = Job::new(pipeline);
-    let run = job.start();
-    until("rows are written", &run, || rows(&job).len() >= count);
-    let said = run.stop().success();
-    (rows(&job), said)
-}
-
-fn value(kind: &str, address: usize, ty: &str, value: Value) -> Value {
-    json!({ "kind": kind, "address": address, "type": ty, "value": value })
-}
-
-/// A device whose holding registers 0, 1 and 3 are 7, 8 and 9.
-fn plain() -> Value {
-    let registers = [(0, 7), (1, 8), (3, 9)].map(|(at, number)| value("holding", at, "u16", json!(number)));
-    json!([{ "unit": 1, "values": registers }])
-}
+use crate::common::{count, first_rows, pipeline, plain, rows, until, value};
 
 #[test]
 fn every_type_is_read_in_every_order() {
@@ -180,70 +114,6 @@ fn a_gap_that_the_device_does_not_have_costs_nothing_but_a_request() {
         first_rows(&pipeline("every = '20ms'\ngap = 10", &[("press", &server.address(), "")], &registers), 2);
     assert_eq!((rows[0]["a"].as_str(), rows[0]["c"].as_str()), ("7", "9"));
     assert!(!said.contains("refused"), "{said}");
-}
-
-#[test]
-fn a_unit_that_is_busy_does_not_hold_up_the_others() {
-    for (code, words) in
-        [(6, "the device is busy"), (11, "the unit does not answer the gateway"), (4, "device failure")]
-    {
-        let mut units = plain();
-        units
-            .as_array_mut()
-            .expect("units")
-            .push(json!({ "unit": 2, "exception": code, "values": [value("holding", 0, "u16", json!(1))] }));
-        let server = Modbus::start(&units);
-        let address = server.address();
-        let devices = [("good", address.as_str(), ""), ("bad", address.as_str(), "unit = 2")];
-        let (rows, said) = first_rows(&pipeline("every = '20ms'", &devices, &["name = 'v'\naddress = 0"]), 5);
-        assert!(rows.iter().all(|row| row["sensor"] == "good" && row["v"] == "7"), "{rows:?}");
-        assert!(said.contains("bad: ") && said.contains(words), "{said}");
-    }
-}
-
-#[test]
-fn a_device_that_vanishes_is_asked_again_until_it_returns() {
-    let (mut server, other) = (Modbus::start(&plain()), Modbus::start(&plain()));
-    let devices = [("gone", &*server.address(), ""), ("there", &*other.address(), "")];
-    let job = Job::new(&pipeline("every = '50ms'\ntimeout = '5s'", &devices, &["name = 'v'\naddress = 0"]));
-    let run = job.start();
-    until("both are read", &run, || count(&job, "gone") > 0 && count(&job, "there") > 0);
-    server.kill();
-    let (before, others) = (count(&job, "gone"), count(&job, "there"));
-    until("the other one is still read", &run, || count(&job, "there") > others + 20);
-    assert!(count(&job, "gone") <= before + 1, "what was on its way");
-    server.start();
-    until("it is read again", &run, || count(&job, "gone") > before + 2);
-    let said = run.stop().success();
-    assert!(
-        said.contains("gone: ")
-            && said.contains("polls were missed")
-            && said.contains("no connection: connection refused"),
-        "{said}"
-    );
-}
-
-#[test]
-fn a_device_that_says_nothing_is_given_up_and_its_late_answers_are_not_taken() {
-    let server = Modbus::start(&plain());
-    let port = server.address().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
-    let proxy = Proxy::start(port);
-    let job = Job::new(&pipeline(
-        "every = '50ms'\ntimeout = '1s'",
-        &[("press", &proxy.address(), "")],
-        &["name = 'v'\naddress = 0"],
-    ));
-    let run = job.start();
-    until("it is read", &run, || count(&job, "press") > 0);
-    proxy.set_one(Direction::Down, Fault::BlackHole);
-    let connections = proxy.connections();
-    until("it is connected to again", &run, || proxy.connections() > connections + 1);
-    let before = count(&job, "press");
-    proxy.set(Fault::None);
-    until("it is read again", &run, || count(&job, "press") > before + 2);
-    let said = run.stop().success();
-    assert!(said.contains("no answer within 1 s"), "{said}");
-    assert!(rows(&job).iter().all(|row| row["v"] == "7"));
 }
 
 #[test]
