@@ -5,7 +5,6 @@
 //! | a certificate that is not accepted | it is tried again for minutes | an error at once |
 //! | an upload in parts of a new object | replaces one that has appeared meanwhile | the request that completes it has the condition that there is none |
 
-use std::error::Error as _;
 use std::io;
 
 use async_trait::async_trait;

@@ -14,15 +14,15 @@ use tidemill_acceptance::{Answer, HttpSink, Job};
 pub(super) struct Store {
     pub(super) objects: BTreeMap<String, (Vec<u8>, u64)>,
     /// Requests to fail before the next that succeeds.
-    failures: u32,
-    ignores_ranges: bool,
+    pub(super) failures: u32,
+    pub(super) ignores_ranges: bool,
     pub(super) has_tags: bool,
     /// Replaces each object after so many requests for its content.
-    replaced_after: Option<u32>,
+    pub(super) replaced_after: Option<u32>,
     /// Answers to what asks for objects, until a write was refused because of one: somebody who has looked just before it was there.
     pub(super) is_blind: bool,
     /// The parts of the upload that goes on.
-    parts: BTreeMap<u32, Vec<u8>>,
+    pub(super) parts: BTreeMap<u32, Vec<u8>>,
     /// Answers to the next requests that complete uploads.
     pub(super) completions: Vec<Answer>,
 }
@@ -43,7 +43,7 @@ impl Store {
         let (path, query) = request.path.split_once('?')?;
         let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber="));
         match (request.method.as_str(), number) {
-            ("POST", _) if query == "uploads" => {
+            ("POST", _) if query.starts_with("uploads") => {
                 self.parts.clear();
                 let body =
                     "<InitiateMultipartUploadResult><UploadId>x</UploadId></InitiateMultipartUploadResult>";

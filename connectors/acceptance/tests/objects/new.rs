@@ -61,8 +61,11 @@ fn an_object_whose_upload_had_no_answer_is_found_to_be_there() {
 
 #[test]
 fn a_store_that_does_not_tell_is_not_taken_for_empty() {
-    let (server, store) =
-        misbehaving(Store { objects: of("/bkt/1.csv", b"another's"), has_tags: true, ..Store::default() });
+    let (server, store) = misbehaving(Store {
+        objects: of("/bkt/0000000001.csv", b"another's"),
+        has_tags: true,
+        ..Store::default()
+    });
     let job = rolling(SIZES[1], ".25\n");
     let shared = std::sync::Arc::clone(&store);
     server.answer_by(move |request| match request.method.as_str() {
@@ -96,7 +99,7 @@ fn a_real_store_refuses_what_would_replace_an_object() {
             assert!(begun.elapsed() < Duration::from_secs(60), "{}", run.said());
             std::thread::sleep(Duration::from_millis(20));
         }
-        let names: Vec<_> = (1..6).map(|epoch| format!("{epoch}.csv")).collect();
+        let names: Vec<_> = (1..6).map(|epoch| format!("{epoch:010}.csv")).collect();
         names.iter().for_each(|name| moto.put(name, b"another's"));
         let mut file = std::fs::File::options().append(true).open(job.path("in.csv")).expect("a file");
         file.write_all(rest.as_bytes()).expect("written");
