@@ -79,8 +79,10 @@ fn chaos(folder: &Path, more: &[&str]) -> Ended {
 /// Whatever happens, files and stand-ins have every record once, and nothing of the user's is touched.
 fn promises_are_kept_under_every_schedule() {
     let folder = bench(PLAIN);
+    // The other faults take seconds.
+    let faults = "kill,drop,slow,refuse,disk,clock";
     for (seed, how) in [("1", &[][..]), ("2", &["--threads", "1"]), ("3", &["--live"])] {
-        let arguments = [&["--seed", seed, "--count", "15", "--stand-ins"], how].concat();
+        let arguments = [&["--seed", seed, "--count", "15", "--faults", faults, "--stand-ins"], how].concat();
         let ended = chaos(folder.path(), &arguments);
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let report = &ended.report;
@@ -104,6 +106,36 @@ fn promises_are_kept_under_every_schedule() {
         .collect();
     names.sort();
     assert_eq!(names, ["in.csv", "p.toml"], "nothing else was written");
+}
+
+/// A target that is gone for seconds: its breaker opens, records wait, and all of them are delivered afterwards.
+fn an_outage_opens_the_breaker_and_nothing_is_lost() {
+    let folder = bench("[[sink]]\ntype = 'target'\npath = 'target.txt'\nbreaker = { open = '200ms' }\n");
+    let ended = chaos(
+        folder.path(),
+        &["--seed", "2", "--faults", "outage", "--count", "1", "--stand-ins", "--keep", "kept"],
+    );
+    assert_eq!((ended.code, &ended.report["struck"]["outage"]), (Some(0), &1.into()), "{ended:#?}");
+    let sink = ended.sink(0);
+    assert_eq!((&sink["arrived"], &sink["lost"], &sink["repeated"]), (&2995.into(), &0.into(), &0.into()));
+    let log = fs::read_to_string(folder.path().join("kept/chaos/log")).expect("a log");
+    assert!(log.contains("its target is down") && log.contains("its target is there again"), "{log}");
+    let seconds = ended.report["seconds"].as_f64().expect("a time");
+    assert!(seconds >= 2.0, "{seconds}");
+}
+
+/// An input that fails ends the process, and the next one resumes; one that is silent only takes longer.
+fn an_input_that_fails_is_read_again() {
+    let folder = bench(PLAIN);
+    let ended = chaos(folder.path(), &["--seed", "3", "--faults", "input", "--count", "6", "--stand-ins"]);
+    assert_eq!((ended.code, &ended.report["struck"]["input"]), (Some(0), &6.into()), "{ended:#?}");
+    let schedule = ended.report["schedule"].as_array().expect("a schedule").clone();
+    let failures = schedule.iter().filter(|fault| fault["silent"].is_null()).count();
+    assert!(failures > 0 && failures < 6, "{schedule:#?}");
+    assert_eq!(ended.report["failures"], failures, "{:#}", ended.report);
+    for at in 0..4 {
+        assert_eq!((&ended.sink(at)["lost"], &ended.sink(at)["repeated"]), (&0.into(), &0.into()));
+    }
 }
 
 /// Kills while reading come at a place of the input, and each is followed by another process.
@@ -267,8 +299,10 @@ fn main() -> ExitCode {
     if tidemill_engine::environment::variable(AS_COMMAND).is_some() {
         return tidemill::cli::run(std::env::args_os()).into();
     }
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 12] = [
         ("promises_are_kept_under_every_schedule", promises_are_kept_under_every_schedule),
+        ("an_outage_opens_the_breaker_and_nothing_is_lost", an_outage_opens_the_breaker_and_nothing_is_lost),
+        ("an_input_that_fails_is_read_again", an_input_that_fails_is_read_again),
         ("every_kill_is_counted", every_kill_is_counted),
         ("the_same_seed_has_the_same_schedule", the_same_seed_has_the_same_schedule),
         ("a_full_disk_is_survived", a_full_disk_is_survived),

@@ -279,6 +279,10 @@ pub(super) enum FaultArg {
     Disk,
     /// The clock jumps by up to two hours, forwards or back
     Clock,
+    /// All deliveries fail for 2 to 6 seconds, and five of them at least
+    Outage,
+    /// Reading fails, or nothing is read for up to 5 seconds
+    Input,
 }
 
 impl From<FaultArg> for FaultKind {
@@ -290,6 +294,8 @@ impl From<FaultArg> for FaultKind {
             FaultArg::Refuse => Self::Refuse,
             FaultArg::Disk => Self::Disk,
             FaultArg::Clock => Self::Clock,
+            FaultArg::Outage => Self::Outage,
+            FaultArg::Input => Self::Input,
         }
     }
 }

@@ -59,6 +59,8 @@ enum After {
     Headers,
     /// It is closed without an answer.
     Close,
+    /// It is closed after so many bytes of the body.
+    Cut(usize),
     /// Nothing is ever answered.
     Hang,
     /// The answer has no length, and the connection stays open behind it: as streams of events do.
@@ -105,6 +107,13 @@ impl Answer {
         self
     }
 
+    /// The same, but the connection is closed after so many bytes of the body.
+    #[must_use]
+    pub fn cut_after(mut self, bytes: usize) -> Self {
+        self.after = After::Cut(bytes);
+        self
+    }
+
     /// The same without the body, whose length stays in the headers: the answer to HEAD.
     fn without_body(self) -> Self {
         let length = self.body.len().to_string();
@@ -116,7 +125,7 @@ impl Answer {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if self.after == After::Keep && !matches!(self.status, 204 | 304) {
+        if matches!(self.after, After::Keep | After::Cut(_)) && !matches!(self.status, 204 | 304) {
             head.push_str(&format!("content-length: {}\r\n", self.body.len()));
         }
         head + "\r\n"
@@ -268,9 +277,14 @@ fn serve(stream: Box<dyn Stream>, state: &(Mutex<State>, Condvar)) -> io::Result
             return stream.get_mut().write_all(&[answer.head().as_bytes(), &answer.body].concat());
         }
         if answer.after != After::Hang {
-            let bytes = [answer.head().as_bytes(), &answer.body].concat();
+            let cut = if let After::Cut(cut) = answer.after { cut } else { usize::MAX };
+            let body = &answer.body[..cut.min(answer.body.len())];
+            let bytes = [answer.head().as_bytes(), body].concat();
             stream.get_mut().write_all(&bytes)?;
             stream.get_mut().flush()?;
+        }
+        if let After::Cut(_) = answer.after {
+            return Ok(());
         }
         if !matches!(answer.after, After::Keep | After::Headers) {
             // Until the client or the test ends the connection.

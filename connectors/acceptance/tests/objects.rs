@@ -8,8 +8,12 @@
 
 #![cfg(feature = "objects")]
 
+#[path = "objects/answers.rs"]
+mod answers;
 #[path = "objects/misbehaving.rs"]
 mod misbehaving;
+#[path = "objects/new.rs"]
+mod new;
 
 use std::fmt::Write as _;
 

@@ -100,6 +100,12 @@ mod tests {
         assert!(of(Io::StorageFull).is_transient());
         assert!(!of(Io::PermissionDenied).is_transient());
         assert!(!of(Io::NotADirectory).is_transient());
+        // As the system numbers them on Linux: no space, a quota; a disk that fails.
+        for (number, may_pass) in [(28, true), (122, true), (5, false)] {
+            let source = Box::new(io::Error::from_raw_os_error(number));
+            let error = store_failure("t", "write a file", StoreError::Generic { store: "folder", source });
+            assert_eq!(error.is_transient(), may_pass, "{error}");
+        }
     }
 
     #[test]

@@ -32,6 +32,12 @@ use crate::target::Target;
 /// Bytes that files take in memory until they are complete. Beyond that, the largest one is completed.
 const LIMIT: usize = 128 << 20;
 
+/// How many files are open at most. Beyond that, the largest one is completed.
+const OPEN: usize = if cfg!(test) { 8 } else { 1_000 };
+
+/// Bytes that a file takes besides those of its rows, about.
+const FILE: usize = 16 << 10;
+
 /// The files of an epoch.
 pub(crate) struct Files<'a> {
     table: &'a Table,
@@ -41,6 +47,8 @@ pub(crate) struct Files<'a> {
     place: String,
     /// Those that are being written, by the values of their partition.
     open: IndexMap<Vec<u8>, File>,
+    /// The bytes that these take in memory.
+    size: usize,
     /// What the log has to say about those that are complete.
     complete: Vec<RecordBatch>,
 }
@@ -72,7 +80,8 @@ impl<'a> Files<'a> {
         let options =
             ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let place = target.path.to_string();
-        Ok(Self { table, fit, state, options, place, open: IndexMap::new(), complete: Vec::new() })
+        let (open, complete) = (IndexMap::new(), Vec::new());
+        Ok(Self { table, fit, state, options, place, open, size: 0, complete })
     }
 
     /// Adds rows that were kept.
@@ -97,13 +106,19 @@ impl<'a> Files<'a> {
         records: &RecordBatch,
     ) -> Result<()> {
         if !self.open.contains_key(&key) {
+            if self.open.len() >= OPEN {
+                self.complete_largest()?;
+            }
             let file = self.begin(values).map_err(|error| self.failed(error))?;
+            self.size += file.size();
             self.open.insert(key.clone(), file);
         }
         let Some(file) = self.open.get_mut(&key) else { return Ok(()) };
+        let before = file.size();
         let written = file.write(records, &self.options);
+        self.size = self.size - before + file.size();
         written.map_err(|error| failure(&self.place, "write a file", error))?;
-        while self.open.values().map(File::size).sum::<usize>() > LIMIT {
+        while self.size > LIMIT && !self.open.is_empty() {
             self.complete_largest()?;
         }
         Ok(())
@@ -140,6 +155,7 @@ impl<'a> Files<'a> {
     }
 
     fn complete(&mut self, file: File) -> Result<()> {
+        self.size -= file.size();
         let File { context, statistics, writer, .. } = file;
         let bytes =
             writer.map(ArrowWriter::into_inner).transpose().map_err(|error| self.failed(error.into()))?;
@@ -159,6 +175,7 @@ impl<'a> Files<'a> {
         for (_, file) in std::mem::take(&mut self.open) {
             self.complete(file)?;
         }
+        debug_assert_eq!(self.size, 0, "the size of all files is the sum of their sizes");
         Ok(self.complete)
     }
 }
@@ -185,7 +202,7 @@ impl File {
 
     /// The bytes that it takes in memory.
     fn size(&self) -> usize {
-        self.writer.as_ref().map_or(0, |writer| writer.memory_size() + writer.inner().len())
+        FILE + self.writer.as_ref().map_or(0, |writer| writer.memory_size() + writer.inner().len())
     }
 }
 

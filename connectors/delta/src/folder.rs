@@ -43,13 +43,24 @@ impl Folder {
 
     /// Waits until the names of the file, and of the folders of the table that it is in, are on the disk.
     fn sync_names(&self, location: &Path) -> Result<()> {
-        let path = self.files.path_to_filesystem(location)?;
-        for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root)) {
+        for folder in self.folders(location)? {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }
         // It may be a folder of others, which may not be opened.
         let above = self.root.parent().and_then(|above| File::open(above).ok());
         above.map_or(Ok(()), |above| above.sync_all()).map_err(failed)
+    }
+
+    /// The folders of the table that a file is in.
+    fn folders(&self, location: &Path) -> Result<Vec<PathBuf>> {
+        let path = self.files.path_to_filesystem(location)?;
+        let is_inside = |folder: &&std::path::Path| folder.starts_with(&self.root);
+        let folders: Vec<_> = path.ancestors().skip(1).take_while(is_inside).map(PathBuf::from).collect();
+        match folders.is_empty() {
+            // Nothing would be durable.
+            true => Err(failed(io::Error::other(format!("{} is not in the table", path.display())))),
+            false => Ok(folders),
+        }
     }
 
     /// Gives the file `aside` its name.
@@ -189,5 +200,18 @@ mod tests {
         let aside = aside(&commit).expect("a name").to_string();
         assert!(aside.starts_with("lake/t/00000000000000000001.json."), "{aside}");
         assert_eq!(super::aside(&Path::from("lake/t/day=2026-01-01/a.parquet")), None);
+    }
+
+    #[test]
+    fn the_folders_of_a_file_are_those_of_the_table_and_no_others() {
+        let folder = Folder::new(PathBuf::from("/lake/t"));
+        let of = |location: &str| folder.folders(&Path::from(location));
+        let folders = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(
+            of("lake/t/_delta_log/0.json").expect("folders"),
+            folders(&["/lake/t/_delta_log", "/lake/t"])
+        );
+        assert_eq!(of("lake/t/a.parquet").expect("folders"), folders(&["/lake/t"]));
+        assert!(of("lake/t2/a.parquet").is_err());
     }
 }

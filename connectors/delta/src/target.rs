@@ -1,6 +1,7 @@
 //! The table as the options and the records want it.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use delta_kernel::schema::{StructField, StructType};
 use tidemill_engine::batch::{Field, Schema};
@@ -118,9 +119,12 @@ impl Target {
         }
     }
 
-    /// The folder, as an absolute path.
+    /// The folder as the system calls it, without links and `..`: the library would take `..` out of it by the names alone.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
-        std::path::absolute(self.path.place()).map_err(|error| Error::io("find", &self.path, &error))
+        resolved(self.path.place()).map_err(|error| Error::io("find", &self.path, &error))
     }
 
     /// The columns of a new table: all of them may be null, as in other tables.
@@ -161,6 +165,26 @@ impl Target {
     }
 }
 
+/// `path` without links and `..`, as an absolute path. What does not exist yet has no links.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let mut there = path.as_path();
+    let (mut real, missing) = loop {
+        match (there.canonicalize(), there.parent()) {
+            (Ok(real), _) => break (real, path.strip_prefix(there).unwrap_or(Path::new(""))),
+            (Err(error), Some(above)) if error.kind() == io::ErrorKind::NotFound => there = above,
+            (Err(error), _) => return Err(error),
+        }
+    };
+    for part in missing.components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+    }
+    Ok(real)
+}
+
 /// The day of the time of a record.
 fn day(schema: &Schema) -> Result<Written> {
     let at = schema.time();
@@ -182,4 +206,30 @@ fn check_names(options: &DeltaTable, schema: &Schema) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_called_as_the_system_calls_it() {
+        let place = tempfile::tempdir().expect("a folder");
+        let real = place.path().canonicalize().expect("there");
+        std::fs::create_dir_all(real.join("a/deep")).expect("made");
+        std::os::unix::fs::symlink("a/deep", real.join("link")).expect("a link");
+        for (path, expected) in [
+            ("a/t", "a/t"),
+            ("a/deep/../t", "a/t"),
+            ("link/../t", "a/t"),
+            ("link/t", "a/deep/t"),
+            ("a/new/t", "a/new/t"),
+            ("a/new/../t", "a/t"),
+            ("link/new/../../t", "a/t"),
+        ] {
+            assert_eq!(resolved(&place.path().join(path)).expect(path), real.join(expected), "{path}");
+        }
+        std::fs::write(real.join("file"), "").expect("written");
+        assert!(resolved(&real.join("file/t")).is_err(), "a file has no folders");
+    }
 }

@@ -5,12 +5,17 @@ use std::error::Error as _;
 use std::io;
 
 use object_store::Error;
+use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::address::Kind;
+use crate::http::is_of_certificate;
 
 /// Describes failures of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failures(pub(crate) Kind);
+
+/// The code of S3 for a conditional request while another one for the same key is on its way.
+const CONFLICT: &str = "ConditionalRequestConflict";
 
 /// The most characters that are shown of an answer.
 const MOST: usize = 200;
@@ -23,6 +28,10 @@ impl Failures {
     pub(crate) fn of(self, error: Error) -> io::Error {
         let told = told(&error);
         let (kind, what) = match status(&error) {
+            Some(400 | 401 | 403) if has_expired(&told) => {
+                (io::ErrorKind::PermissionDenied, self.expired(&told))
+            }
+            Some(409) if told.contains(CONFLICT) => (io::ErrorKind::ResourceBusy, told),
             Some(404) => (io::ErrorKind::NotFound, self.missing(&told)),
             Some(409) => (io::ErrorKind::AlreadyExists, "it exists already".into()),
             Some(304 | 412) => (io::ErrorKind::StaleNetworkFileHandle, "it was replaced or removed".into()),
@@ -31,6 +40,12 @@ impl Failures {
             None if self.0 == Kind::Web && matches!(error, Error::NotSupported { .. }) => {
                 (io::ErrorKind::Other, no_ranges())
             }
+            _ if is_of_certificate(&error) => (io::ErrorKind::PermissionDenied, untrusted(&told)),
+            // Whether the store has done it is not known.
+            None if error.to_string().contains("Got invalid") => (
+                io::ErrorKind::ConnectionAborted,
+                format!("the answer of the store is not one of its protocol ({told})"),
+            ),
             _ => (cause(&error), self.explained(told)),
         };
         io::Error::new(kind, what)
@@ -49,7 +64,9 @@ impl Failures {
     /// The environment variables with credentials.
     fn variables(self) -> &'static str {
         match self.0 {
-            Kind::S3 => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL",
+            Kind::S3 => {
+                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL"
+            }
             Kind::Google => "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY",
             Kind::Azure => {
                 "AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN"
@@ -73,6 +90,10 @@ impl Failures {
         }
     }
 
+    fn expired(self, told: &str) -> String {
+        format!("the credentials have expired ({told}): renew {}, then run again", self.variables())
+    }
+
     fn explained(self, told: String) -> String {
         if told == METADATA {
             return format!("no credentials were found: set {}", self.variables());
@@ -85,6 +106,31 @@ impl Failures {
         }
         told
     }
+}
+
+/// Whether it is not known what has become of a conditional request: its answer was lost, or another one for the same key was on its way.
+pub(crate) fn is_undecided(error: &Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        let is_lost = cause
+            .downcast_ref::<HttpError>()
+            .is_some_and(|error| matches!(error.kind(), HttpErrorKind::Timeout | HttpErrorKind::Interrupted));
+        if is_lost {
+            return true;
+        }
+        next = cause.source();
+    }
+    matches!(error, Error::AlreadyExists { .. }) && told(error).contains(CONFLICT)
+}
+
+fn has_expired(told: &str) -> bool {
+    ["ExpiredToken", "RequestExpired", "TokenRefreshRequired"].iter().any(|code| told.contains(code))
+}
+
+fn untrusted(told: &str) -> String {
+    format!(
+        "the certificate of the server is not accepted ({told}): check the endpoint; an authority of your own is named by SSL_CERT_FILE"
+    )
 }
 
 fn no_ranges() -> String {
@@ -137,6 +183,10 @@ fn status(error: &Error) -> Option<u16> {
         _ => {}
     }
     let text = error.to_string();
+    if text.contains("Server returned error response") {
+        // S3 answers 200 before it knows whether a long request succeeds.
+        return Some(500);
+    }
     let (_, rest) = text.split_once("status code: ")?;
     rest.get(..3)?.parse().ok()
 }
@@ -146,6 +196,15 @@ fn cause(error: &Error) -> io::ErrorKind {
     let mut next = error.source();
     let mut kind = io::ErrorKind::AddrNotAvailable;
     while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<HttpError>() {
+            kind = match error.kind() {
+                HttpErrorKind::Timeout => io::ErrorKind::TimedOut,
+                HttpErrorKind::Connect | HttpErrorKind::Request | HttpErrorKind::Interrupted => {
+                    io::ErrorKind::ConnectionAborted
+                }
+                _ => kind,
+            };
+        }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             kind = error.kind();
         }
@@ -191,6 +250,15 @@ mod tests {
             ("Server returned non-2xx status code: 403 Forbidden: ", io::ErrorKind::PermissionDenied),
             ("Server returned non-2xx status code: 404 Not Found: ", io::ErrorKind::NotFound),
             ("operation timed out", io::ErrorKind::TimedOut),
+            (
+                "Server returned error response: <Error><Code>InternalError</Code></Error>",
+                io::ErrorKind::ResourceBusy,
+            ),
+            ("Got invalid multipart response: missing field `ETag`", io::ErrorKind::ConnectionAborted),
+            (
+                "Server returned non-2xx status code: 400 Bad Request: <Error><Code>ExpiredToken</Code></Error>",
+                io::ErrorKind::PermissionDenied,
+            ),
         ] {
             assert_eq!(failures.of(generic(text)).kind(), kind, "{text}");
         }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::TryStreamExt;
 use object_store::ObjectStoreExt;
@@ -14,20 +14,25 @@ use tidemill_engine::time::Timestamp;
 
 use crate::address::{Address, Kind};
 use crate::object::Object;
-use crate::runtime::wait;
+use crate::runtime::{Stop, wait};
 use crate::stores::{Store, store};
 use crate::upload::upload;
 
 /// The file system of all stores.
-pub(crate) static OBJECTS: Objects = Objects;
+pub(crate) static OBJECTS: Objects = Objects { stop: None };
 
 #[derive(Debug)]
-pub(crate) struct Objects;
+pub(crate) struct Objects {
+    /// Its requests end soon after this is set.
+    stop: Stop,
+}
 
-/// The store and the parts of the address `path`.
-fn locate(path: &Path) -> io::Result<(Store, Address)> {
-    let address = Address::parse(path)?;
-    Ok((store(&address)?, address))
+impl Objects {
+    /// The store and the parts of the address `path`.
+    fn locate(&self, path: &Path) -> io::Result<(Store, Address)> {
+        let address = Address::parse(path)?;
+        Ok((Store { stop: self.stop.clone(), ..store(&address)? }, address))
+    }
 }
 
 /// The error of what objects do not have.
@@ -38,17 +43,17 @@ fn unsupported() -> io::Error {
 impl FileSystem for Objects {
     /// No object is a folder: one may exist beside others whose keys continue its own.
     fn kind(&self, path: &Path) -> io::Result<FileType> {
-        let (store, Address { key, .. }) = locate(path)?;
+        let (store, Address { key, .. }) = self.locate(path)?;
         if key.is_root() {
             return Ok(FileType::Folder);
         }
-        wait(async { store.client.head(&key).await.map_err(|error| store.failures.of(error)) })?;
+        store.wait(async { store.client.head(&key).await.map_err(|error| store.failures.of(error)) })?;
         Ok(FileType::File)
     }
 
     /// Folders need not be created, but the bucket must exist: a run should not notice at its end that it does not.
     fn make_folder(&self, path: &Path, _is_private: bool) -> io::Result<()> {
-        let (store, Address { key, .. }) = locate(path)?;
+        let (store, Address { key, .. }) = self.locate(path)?;
         if store.is_there.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -56,7 +61,7 @@ impl FileSystem for Objects {
             let first = store.client.list(Some(&key)).try_next().await;
             first.map(drop).map_err(|error| store.failures.of(error))
         };
-        match wait(first) {
+        match store.wait(first) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
             // Whoever may write need not be allowed to list.
             _ => {
@@ -71,11 +76,12 @@ impl FileSystem for Objects {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
-        let (store, Address { key, .. }) = locate(path)?;
+        let (store, Address { key, .. }) = self.locate(path)?;
         if key.is_root() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let head = wait(async { store.client.head(&key).await.map_err(|error| store.failures.of(error)) })?;
+        let head =
+            store.wait(async { store.client.head(&key).await.map_err(|error| store.failures.of(error)) })?;
         Ok(Arc::new(Object::new(store, head)))
     }
 
@@ -88,9 +94,9 @@ impl FileSystem for Objects {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let (store, Address { key, .. }) = locate(path)?;
+        let (store, Address { key, .. }) = self.locate(path)?;
         let failed = |error| store.failures.of(error);
-        wait(async {
+        store.wait(async {
             let answer = store.client.get(&key).await.map_err(failed)?;
             answer.bytes().await.map(Vec::from).map_err(failed)
         })
@@ -105,20 +111,21 @@ impl FileSystem for Objects {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let (store, Address { key, .. }) = locate(path)?;
-        wait(async { store.client.delete(&key).await.map_err(|error| store.failures.of(error)) })
+        let (store, Address { key, .. }) = self.locate(path)?;
+        store.wait(async { store.client.delete(&key).await.map_err(|error| store.failures.of(error)) })
     }
 
     fn modified(&self, path: &Path) -> io::Result<Timestamp> {
-        let (store, Address { key, .. }) = locate(path)?;
-        let head = wait(async { store.client.head(&key).await.map_err(|error| store.failures.of(error)) })?;
+        let (store, Address { key, .. }) = self.locate(path)?;
+        let head =
+            store.wait(async { store.client.head(&key).await.map_err(|error| store.failures.of(error)) })?;
         let nanos = head.last_modified.timestamp_nanos_opt().unwrap_or(i64::MAX);
         Ok(Timestamp::from_nanos(nanos))
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
-        let (store, Address { key, .. }) = locate(folder)?;
-        let found = wait(async {
+        let (store, Address { key, .. }) = self.locate(folder)?;
+        let found = store.wait(async {
             let found = store.client.list_with_delimiter(Some(&key)).await;
             found.map_err(|error| store.failures.of(error))
         })?;
@@ -131,12 +138,12 @@ impl FileSystem for Objects {
         folder: &Path,
         is_wanted: &dyn Fn(&Path) -> bool,
     ) -> io::Result<Vec<(PathBuf, Arc<dyn FileHandle>)>> {
-        let (store, address) = locate(folder)?;
+        let (store, address) = self.locate(folder)?;
         if address.kind == Kind::Web {
             let what = "a web server does not list its files: name them one by one";
             return Err(io::Error::new(io::ErrorKind::Unsupported, what));
         }
-        wait(async {
+        store.wait(async {
             let mut found: Vec<(PathBuf, Arc<dyn FileHandle>)> = Vec::new();
             let mut listed = store.client.list(Some(&address.key));
             while let Some(meta) = listed.try_next().await.map_err(|error| store.failures.of(error))? {
@@ -150,7 +157,7 @@ impl FileSystem for Objects {
     }
 
     fn upload(&self, from: &dyn FileHandle, to: &Path, must_be_new: bool) -> io::Result<()> {
-        let (store, Address { key, .. }) = locate(to)?;
+        let (store, Address { key, .. }) = self.locate(to)?;
         wait(upload(&store, from, &key, must_be_new))
     }
 
@@ -160,5 +167,9 @@ impl FileSystem for Objects {
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn until(&self, stop: &Arc<AtomicBool>) -> Option<Arc<dyn FileSystem>> {
+        Some(Arc::new(Self { stop: Some(Arc::clone(stop)) }))
     }
 }

@@ -8,6 +8,7 @@
 //! | `files` | a [`FileSystem`](tidemill_engine::files::FileSystem) of objects |
 //! | `object` | an object that is read in ranges, as long as it does not change |
 //! | `upload` | a file that becomes an object: in parts, if it is large |
+//! | `http` | the HTTP clients of stores |
 //! | `failure` | what a store answers, as errors of the operating system, without secrets |
 //! | `runtime` | where requests run |
 //!
@@ -16,6 +17,7 @@
 mod address;
 mod failure;
 mod files;
+mod http;
 mod object;
 mod runtime;
 mod stores;

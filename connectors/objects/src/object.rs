@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta};
 use tidemill_engine::files::FileHandle;
 
-use crate::runtime::wait;
-use crate::stores::Store;
+use crate::stores::{PAUSE, RETRIED, Store};
 
 /// An object, for reading.
 #[derive(Debug)]
@@ -38,6 +38,19 @@ impl Object {
     }
 
     async fn get(&self, buffer: &mut [u8], place: u64) -> io::Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.get_once(buffer, place).await {
+                // The library does so itself if there is a tag.
+                Err(error) if is_lost(&error) && !self.is_strong && begun.elapsed() < RETRIED => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn get_once(&self, buffer: &mut [u8], place: u64) -> io::Result<()> {
         let failed = |error| self.store.failures.of(error);
         let range = Some(GetRange::Bounded(place..place + buffer.len() as u64));
         let if_match = self.is_strong.then(|| format!("\"{}\"", self.version));
@@ -57,6 +70,14 @@ impl Object {
     }
 }
 
+/// Whether a body has not come to its end.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut
+    )
+}
+
 /// The error of what can be done with a file of this machine only.
 fn read_only() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "an object can only be read, or replaced as a whole")
@@ -71,7 +92,7 @@ impl FileHandle for Object {
         let left = usize::try_from(self.size.saturating_sub(place)).unwrap_or(usize::MAX);
         let length = buffer.len().min(left);
         if length > 0 {
-            wait(self.get(&mut buffer[..length], place))?;
+            self.store.wait(self.get(&mut buffer[..length], place))?;
         }
         Ok(length)
     }

@@ -1,13 +1,17 @@
 //! A file that becomes an object, whole or not at all.
 
+use std::future::Future;
 use std::io;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use object_store::path::Path as Key;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
+use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
 use tidemill_engine::files::FileHandle;
 
-use crate::stores::Store;
+use crate::failure::is_undecided;
+use crate::runtime::until;
+use crate::stores::{PAUSE, RETRIED, Store};
 
 /// A file up to this size is one request; a larger one has parts of at least this size. In bytes.
 const PART: u64 = 8 << 20;
@@ -18,55 +22,119 @@ const PARTS: u64 = 10_000;
 /// The number of parts that are on their way at once.
 const AT_ONCE: usize = 2;
 
+/// How long a part may still take once the run is to stop, which uploads what it has.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// Uploads `file`. An object of that key is replaced, unless the new one `must_be_new`.
 ///
 /// # Errors
-/// An I/O error; `AlreadyExists` if it must be new and exists.
+/// An I/O error; `AlreadyExists` if it must be new and exists, be it by this upload: an answer may be lost.
 pub(crate) async fn upload(
     store: &Store,
     file: &dyn FileHandle,
     key: &Key,
     must_be_new: bool,
 ) -> io::Result<()> {
-    let size = file.size()?;
-    if size <= PART {
-        return put(store, piece(file, 0, size)?, key, must_be_new).await;
+    match file.size()? {
+        size if size <= PART => {
+            let bytes = piece(file, 0, size)?;
+            if must_be_new { create(store, bytes, key).await } else { replace(store, bytes, key).await }
+        }
+        size => in_parts(store, file, size, key, must_be_new).await,
     }
-    let failed = |error| store.failures.of(error);
-    if must_be_new && store.client.head(key).await.is_ok() {
-        return Err(io::ErrorKind::AlreadyExists.into());
+}
+
+/// What a store is asked to do: for a while only, if the run is to stop.
+async fn ask<T>(store: &Store, request: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
+    until(&store.stop, GRACE, async { request.await.map_err(|error| store.failures.of(error)) }).await
+}
+
+async fn replace(store: &Store, bytes: Bytes, key: &Key) -> io::Result<()> {
+    ask(store, store.client.put(key, PutPayload::from(bytes))).await.map(drop)
+}
+
+/// Creates an object by one request. The library does not send it again if its answer is lost, because the object may be there then: that is what `AlreadyExists` says.
+async fn create(store: &Store, bytes: Bytes, key: &Key) -> io::Result<()> {
+    let begun = Instant::now();
+    let send = || {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        store.client.put_opts(key, PutPayload::from(bytes.clone()), options)
+    };
+    let put = async {
+        loop {
+            match send().await {
+                Err(error) if is_undecided(&error) && begun.elapsed() < RETRIED => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                put => return put,
+            }
+        }
+    };
+    ask(store, put).await.map(drop)
+}
+
+async fn in_parts(
+    store: &Store,
+    file: &dyn FileHandle,
+    size: u64,
+    key: &Key,
+    must_be_new: bool,
+) -> io::Result<()> {
+    if must_be_new {
+        absent(store, key).await?;
     }
+    let client = store.creating.as_ref().filter(|_| must_be_new).unwrap_or(&store.client);
     let part = PART.max(size.div_ceil(PARTS));
-    let parts = store.client.put_multipart(key).await.map_err(failed)?;
+    let parts = ask(store, client.put_multipart(key)).await?;
     let mut parts = WriteMultipart::new_with_chunk_size(parts, part as usize);
-    let sent = send(&mut parts, store, file, part).await;
+    let sent = match send(&mut parts, store, file, size, part).await {
+        // A store without a condition for this: what has appeared meanwhile is not replaced.
+        Ok(()) if must_be_new && store.creating.is_none() => absent(store, key).await,
+        sent => sent,
+    };
     match sent {
-        Ok(()) => parts.finish().await.map(drop).map_err(failed),
+        Ok(()) => until(&store.stop, GRACE, finish(store, parts)).await,
         Err(error) => {
             // What cannot be removed now is removed by the rules of the bucket.
-            let _as_it_is = parts.abort().await;
+            let _as_it_is = ask(store, parts.abort()).await;
             Err(error)
         }
     }
 }
 
-async fn send(parts: &mut WriteMultipart, store: &Store, file: &dyn FileHandle, part: u64) -> io::Result<()> {
-    let size = file.size()?;
+/// Completes an upload; its condition is that there is no such object.
+async fn finish(store: &Store, parts: WriteMultipart) -> io::Result<()> {
+    match parts.finish().await {
+        Err(Error::Precondition { .. }) => Err(io::ErrorKind::AlreadyExists.into()),
+        finished => finished.map(drop).map_err(|error| store.failures.of(error)),
+    }
+}
+
+/// Checks that there is no object of this key.
+async fn absent(store: &Store, key: &Key) -> io::Result<()> {
+    match ask(store, store.client.head(key)).await {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn send(
+    parts: &mut WriteMultipart,
+    store: &Store,
+    file: &dyn FileHandle,
+    size: u64,
+    part: u64,
+) -> io::Result<()> {
     let mut place = 0;
     while place < size {
-        parts.wait_for_capacity(AT_ONCE).await.map_err(|error| store.failures.of(error))?;
+        ask(store, parts.wait_for_capacity(AT_ONCE)).await?;
         let bytes = piece(file, place, part.min(size - place))?;
         place += bytes.len() as u64;
         parts.put(bytes);
     }
-    Ok(())
-}
-
-async fn put(store: &Store, bytes: Bytes, key: &Key, must_be_new: bool) -> io::Result<()> {
-    let mode = if must_be_new { PutMode::Create } else { PutMode::Overwrite };
-    let options = PutOptions { mode, ..PutOptions::default() };
-    let put = store.client.put_opts(key, PutPayload::from(bytes), options).await;
-    put.map(drop).map_err(|error| store.failures.of(error))
+    // What is less than a part is sent with the last request.
+    ask(store, parts.wait_for_capacity(1)).await
 }
 
 /// The `length` bytes of a file at `place`.

@@ -34,6 +34,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Operations on files by path. May be called from any thread.
 pub trait FileSystem: fmt::Debug + Send + Sync {
@@ -85,7 +86,8 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// An I/O error.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Renames the file `from` to `to`, unless that exists.
+    /// Renames the file `from` to `to`, unless that exists: no two that do this at the same time succeed. An address may exist with the same bytes, since the
+    /// answer to an earlier attempt may have been lost.
     ///
     /// # Errors
     /// An I/O error; `AlreadyExists` if it exists.
@@ -140,10 +142,11 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Creates the file `to`, with the content of `from`, whole or not at all. An existing file is replaced, unless the file must be new.
+    /// Creates the file `to`, with the content of `from`, whole or not at all. An existing file is replaced, unless the file must be new: of two that are created at
+    /// the same time, one is then refused.
     ///
     /// # Errors
-    /// An I/O error; `AlreadyExists` if it must be new and exists; `Unsupported` for the files of this machine.
+    /// An I/O error; `AlreadyExists` if it must be new and exists, be it by an earlier attempt whose answer was lost; `Unsupported` for the files of this machine.
     fn upload(&self, _from: &dyn FileHandle, _to: &Path, _must_be_new: bool) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -162,6 +165,11 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
 
     /// The same file system without waiting, if it is one that waits while a disk is full.
     fn impatient(&self) -> Option<Arc<dyn FileSystem>> {
+        None
+    }
+
+    /// The same file system, whose calls fail soon after `stop` is set, if it has calls that wait for others: requests to a store.
+    fn until(&self, _stop: &Arc<AtomicBool>) -> Option<Arc<dyn FileSystem>> {
         None
     }
 }
@@ -249,6 +257,23 @@ pub fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut place: u64) -> 
         match file.write_at(bytes, place) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => (bytes, place) = (&bytes[written..], place + written as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads all of `buffer` at offset `place`.
+///
+/// # Errors
+/// An I/O error; `StaleNetworkFileHandle` if the file has become shorter.
+pub(crate) fn read_exact_at(file: &dyn FileHandle, buffer: &mut [u8], place: u64) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], place + filled as u64) {
+            Ok(0) => return Err(io::ErrorKind::StaleNetworkFileHandle.into()),
+            Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Stores and web servers that are busy, refuse, change an object meanwhile, or do not answer in ranges.
+//! Stores and web servers that are busy, refuse, change an object meanwhile, or do not answer in ranges; and the store of the other tests.
 
 use super::{RUN, local, pipeline, readings, run};
 
@@ -11,34 +11,81 @@ use tidemill_acceptance::{Answer, HttpSink, Job};
 
 /// A store of these tests: what it has, and how it misbehaves.
 #[derive(Default)]
-struct Store {
-    objects: BTreeMap<String, (Vec<u8>, u64)>,
+pub(super) struct Store {
+    pub(super) objects: BTreeMap<String, (Vec<u8>, u64)>,
     /// Requests to fail before the next that succeeds.
-    failures: u32,
-    ignores_ranges: bool,
-    has_tags: bool,
+    pub(super) failures: u32,
+    pub(super) ignores_ranges: bool,
+    pub(super) has_tags: bool,
     /// Replaces each object after so many requests for its content.
-    replaced_after: Option<u32>,
+    pub(super) replaced_after: Option<u32>,
+    /// Answers to what asks for objects, until a write was refused because of one: somebody who has looked just before it was there.
+    pub(super) is_blind: bool,
+    /// The parts of the upload that goes on.
+    pub(super) parts: BTreeMap<u32, Vec<u8>>,
+    /// Answers to the next requests that complete uploads.
+    pub(super) completions: Vec<Answer>,
 }
 
 impl Store {
-    fn answer(&mut self, request: &Request) -> Answer {
+    /// Puts an object, unless there is one and that is a condition.
+    fn put(&mut self, path: String, bytes: Vec<u8>, request: &Request) -> Answer {
+        if request.header("if-none-match") == Some("*") && self.objects.contains_key(&path) {
+            self.is_blind = false;
+            return Answer::status(412).with_body("<Error><Code>PreconditionFailed</Code></Error>");
+        }
+        self.objects.insert(path, (bytes, 1));
+        Answer::status(200).with_header("etag", "\"new\"")
+    }
+
+    /// The answer to a request about an upload in parts; `None` if it is about something else.
+    fn upload(&mut self, request: &Request) -> Option<Answer> {
+        let (path, query) = request.path.split_once('?')?;
+        let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber="));
+        match (request.method.as_str(), number) {
+            ("POST", _) if query.starts_with("uploads") => {
+                self.parts.clear();
+                let body =
+                    "<InitiateMultipartUploadResult><UploadId>x</UploadId></InitiateMultipartUploadResult>";
+                Some(Answer::status(200).with_body(body))
+            }
+            ("PUT", Some(number)) => {
+                self.parts.insert(number.parse().expect("a number"), request.body.clone());
+                Some(Answer::status(200).with_header("etag", "\"part\""))
+            }
+            ("POST", _) if query.contains("uploadId=") => {
+                if let Some(answer) = self.completions.pop() {
+                    return Some(answer);
+                }
+                let bytes = self.parts.values().flatten().copied().collect();
+                let body = "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>";
+                Some(self.put(path.to_owned(), bytes, request).with_body(body))
+            }
+            ("DELETE", _) => Some(Answer::status(204)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn answer(&mut self, request: &Request) -> Answer {
         if self.failures > 0 {
             self.failures -= 1;
             return Answer::status(503).with_body(
                 "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>",
             );
         }
+        if let Some(answer) = self.upload(request) {
+            return answer;
+        }
         let path = request.path.split('?').next().unwrap_or_default().to_owned();
         if request.method == "PUT" {
-            self.objects.insert(path, (request.body.clone(), 1));
-            return Answer::status(200).with_header("etag", "\"new\"");
+            return self.put(path, request.body.clone(), request);
         }
         if path == "/bkt" {
             return Answer::status(200)
                 .with_body("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>");
         }
-        let Some((bytes, version)) = self.objects.get(&path).cloned() else {
+        let found = self.objects.get(&path).filter(|_| !self.is_blind).cloned();
+        let Some((bytes, version)) = found else {
             return Answer::status(404).with_body("<Error><Code>NoSuchKey</Code></Error>");
         };
         let tag = format!("\"v{version}\"");
@@ -65,14 +112,19 @@ impl Store {
 }
 
 /// Starts the store.
-fn misbehaving(store: Store) -> (HttpSink, Arc<Mutex<Store>>) {
-    let (server, store) = (HttpSink::start(), Arc::new(Mutex::new(store)));
+pub(super) fn misbehaving(store: Store) -> (HttpSink, Arc<Mutex<Store>>) {
+    misbehaving_at(HttpSink::start(), store)
+}
+
+/// Answers at `server` as the store does.
+pub(super) fn misbehaving_at(server: HttpSink, store: Store) -> (HttpSink, Arc<Mutex<Store>>) {
+    let store = Arc::new(Mutex::new(store));
     let shared = Arc::clone(&store);
     server.answer_by(move |request| shared.lock().expect("no panic").answer(request));
     (server, store)
 }
 
-fn of(path: &str, bytes: &[u8]) -> BTreeMap<String, (Vec<u8>, u64)> {
+pub(super) fn of(path: &str, bytes: &[u8]) -> BTreeMap<String, (Vec<u8>, u64)> {
     BTreeMap::from([(path.to_owned(), (bytes.to_vec(), 1))])
 }
 

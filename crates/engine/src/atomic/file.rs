@@ -13,7 +13,7 @@ use super::stream::Stream;
 use crate::context::SinkContext;
 use crate::error::{Error, Result};
 use crate::files::{
-    Access, FileSystem, FileType, folder, kind_if_there, make_lasting_folder, where_link_leads,
+    Access, FileSystem, FileType, folder, is_address, kind_if_there, make_lasting_folder, where_link_leads,
 };
 
 /// The size of the buffer, in bytes.
@@ -200,15 +200,12 @@ impl AtomicFile {
         self.publish(|files, part, path| files.rename_new(part, path))
     }
 
-    /// As [`AtomicFile::commit_new`], by a check and a rename: for file systems without hard links.
+    /// As [`AtomicFile::commit_new`], also on file systems without hard links.
     ///
     /// # Errors
     /// As for [`AtomicFile::commit_new`].
     pub(crate) fn commit_beside(&mut self) -> Result<()> {
-        self.publish(|files, part, path| match kind_if_there(files, path)? {
-            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            None => files.rename(part, path),
-        })
+        self.publish(|files, part, path| rename_beside(files, part, path, || ()))
     }
 
     /// Its temporary name; `None` for a stream.
@@ -270,6 +267,27 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.hand_over()
     }
+}
+
+/// Renames the part file `part` to `path`, unless that exists; calls `before` once the part file of this machine is about to lose its name. At an address this is one request,
+/// so that one of two runs is refused; on this machine it is a check and a rename, because some file systems have no hard links.
+///
+/// # Errors
+/// An I/O error; `AlreadyExists` if it exists.
+pub(crate) fn rename_beside(
+    files: &dyn FileSystem,
+    part: &Path,
+    path: &Path,
+    before: impl FnOnce(),
+) -> io::Result<()> {
+    if is_address(path) {
+        return files.rename_new(part, path);
+    }
+    if kind_if_there(files, path)?.is_some() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    before();
+    files.rename(part, path)
 }
 
 /// If a file is where a folder is to be created, the system reports `AlreadyExists`; `NotADirectory` says what is wrong.

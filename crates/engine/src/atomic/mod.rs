@@ -29,7 +29,7 @@ mod template;
 mod tickets;
 
 pub use file::AtomicFile;
-pub(crate) use file::SavedFile;
+pub(crate) use file::{SavedFile, rename_beside};
 pub(crate) use named::{cannot_write, check_named};
 pub use outputs::Outputs;
 pub use paths::{check, file, is_stdout, is_stream, stream};

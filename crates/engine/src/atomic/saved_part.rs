@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::checksum;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::files::{FileHandle, FileSystem, folder, kind_if_there, path_bytes};
 
 /// What a checkpoint records of a part file.
@@ -81,20 +81,6 @@ impl SavedPart {
             }
         }
         Ok((handle, phase, end))
-    }
-
-    /// Whether the file with the final name has its length and all its bytes.
-    ///
-    /// # Errors
-    /// An I/O error.
-    pub(crate) fn is_published(&self, files: &dyn FileSystem) -> Result<bool> {
-        let handle = files.open(&self.path);
-        let handle = handle.map_err(|error| Error::io("read", self.path.display(), &error))?;
-        match self.check_all(&*handle, Phase::Published) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::Data => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Checks that the open part file `handle`, to which nothing more is written, has its length and its last bytes.

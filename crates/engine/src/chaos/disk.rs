@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::faults::Faults;
 use crate::files::{Access, FileHandle, FileSystem, FileType};
@@ -87,6 +88,23 @@ impl FileSystem for FaultyDisk {
         self.inner.names(folder)
     }
 
+    fn unfinished(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        self.inner.unfinished(folder)
+    }
+
+    fn files_below(
+        &self,
+        folder: &Path,
+        is_wanted: &dyn Fn(&Path) -> bool,
+    ) -> io::Result<Vec<(PathBuf, Arc<dyn FileHandle>)>> {
+        self.inner.files_below(folder, is_wanted)
+    }
+
+    fn upload(&self, from: &dyn FileHandle, to: &Path, must_be_new: bool) -> io::Result<()> {
+        self.faults.change(true)?;
+        self.inner.upload(from, to, must_be_new)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         self.inner.lock(path)
     }
@@ -98,6 +116,11 @@ impl FileSystem for FaultyDisk {
 
     fn impatient(&self) -> Option<Arc<dyn FileSystem>> {
         let inner = self.inner.impatient()?;
+        Some(Arc::new(Self { inner, faults: Arc::clone(&self.faults) }))
+    }
+
+    fn until(&self, stop: &Arc<AtomicBool>) -> Option<Arc<dyn FileSystem>> {
+        let inner = self.inner.until(stop)?;
         Some(Arc::new(Self { inner, faults: Arc::clone(&self.faults) }))
     }
 }
@@ -132,5 +155,9 @@ impl FileHandle for FaultyFile {
 
     fn has_name(&self, name: &Path) -> io::Result<bool> {
         self.inner.has_name(name)
+    }
+
+    fn version(&self) -> Option<String> {
+        self.inner.version()
     }
 }

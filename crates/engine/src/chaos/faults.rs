@@ -9,7 +9,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::journal::{Event, Journal, Line};
 use super::schedule::{Effect, Fault, Moment};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::time::Clock;
 
 /// The faults that have begun or will begin.
@@ -39,9 +39,10 @@ struct Armed {
 #[derive(Debug)]
 struct Active {
     fault: usize,
-    /// How many more calls it concerns.
+    /// How many more calls it concerns at least.
     left: u32,
-    has_struck: bool,
+    /// When it had an effect for the first time, in nanoseconds since 1970.
+    since: Option<i64>,
 }
 
 /// What a call meets.
@@ -54,7 +55,7 @@ pub(super) struct Met {
 }
 
 impl Faults {
-    /// The faults of a process that continues after `lines` of the journal. Those that have begun without an effect still have it before them.
+    /// The faults of a process that continues after `lines` of the journal. Those that have begun without an effect still have it before them; an outage goes on.
     pub(super) fn after(
         lines: &[Line],
         schedule: Vec<Fault>,
@@ -72,12 +73,16 @@ impl Faults {
                         armed.begin(fault, effect, &schedule);
                     }
                 }
-                Event::Struck { fault } => {
-                    armed.active.retain(|active| active.fault != fault);
-                    if let Some(Fault { effect: Effect::Clock { seconds }, .. }) = schedule.get(fault) {
-                        shift = shift.saturating_add(nanos(*seconds));
+                Event::Struck { fault } => match schedule.get(fault).map(|fault| &fault.effect) {
+                    Some(Effect::Outage { .. }) => armed.struck(fault, line.nanos),
+                    effect => {
+                        armed.end(fault);
+                        if let Some(Effect::Clock { seconds }) = effect {
+                            shift = shift.saturating_add(nanos(*seconds));
+                        }
                     }
-                }
+                },
+                Event::Ended { fault } => armed.end(fault),
                 _ => {}
             }
         }
@@ -98,10 +103,18 @@ impl Faults {
         while let Some(fault) = self.due(&armed) {
             self.begin(fault, &mut armed)?;
         }
-        let is_slow = |effect: &Effect| !self.delivers && matches!(effect, Effect::Slow { .. });
-        let Some(met) = self.meet(&mut armed, is_slow)? else { return Ok(Duration::ZERO) };
+        let is_of_input = |effect: &Effect| match effect {
+            Effect::Slow { .. } => !self.delivers,
+            effect => matches!(effect, Effect::Input { .. }),
+        };
+        let Some(met) = self.meet(&mut armed, is_of_input)? else { return Ok(Duration::ZERO) };
         self.over(&met)?;
-        Ok(met.longer())
+        match met.effect {
+            Effect::Input { silent: None } => {
+                Err(Error::unavailable("chaos: the input has failed").transient())
+            }
+            _ => Ok(met.longer()),
+        }
     }
 
     /// The next fault, if enough was read since the last one.
@@ -187,14 +200,16 @@ impl Faults {
         if let Effect::Kill { .. } = effect {
             return Ok(Some(Met { fault: active.fault, effect, is_last: false }));
         }
-        let (fault, is_first) = (active.fault, !std::mem::replace(&mut active.has_struck, true));
+        let (fault, now) = (active.fault, Clock::default().read().as_nanos());
+        let is_first = active.since.is_none();
+        let since = *active.since.get_or_insert(now);
         active.left = active.left.saturating_sub(1);
-        let is_last = active.left == 0;
+        let is_last = active.left == 0 && now.abs_diff(since) >= effect.lasts();
         if is_first {
             self.journal.note(Event::Struck { fault })?;
         }
         if is_last {
-            armed.active.retain(|active| active.fault != fault);
+            armed.end(fault);
         }
         Ok(Some(Met { fault, effect, is_last }))
     }
@@ -212,25 +227,42 @@ impl Met {
     /// How much longer the call takes.
     pub(super) fn longer(&self) -> Duration {
         match self.effect {
-            Effect::Slow { millis, .. } => Duration::from_millis(millis),
+            Effect::Slow { millis, .. } | Effect::Input { silent: Some(millis) } => {
+                Duration::from_millis(millis)
+            }
             _ => Duration::ZERO,
         }
     }
 }
 
 impl Armed {
-    /// A fault begins. The network has one at a time: several that begin before the next delivery would add up to an outage that nobody has scheduled.
+    /// A fault begins. The network has one at a time: several that begin before the next delivery would add up to an outage that nobody has scheduled. One that was
+    /// comes to its end first.
     fn begin(&mut self, fault: usize, effect: &Effect, schedule: &[Fault]) {
         if is_of_network(effect) {
-            self.active.retain(|active| !is_of_network(&schedule[active.fault].effect));
+            let is_over = |effect: &Effect| is_of_network(effect) && !matches!(effect, Effect::Outage { .. });
+            self.active.retain(|active| !is_over(&schedule[active.fault].effect));
         }
-        self.active.push(Active { fault, left: effect.calls(), has_struck: false });
+        self.active.push(Active { fault, left: effect.calls(), since: None });
+    }
+
+    /// An earlier process has met the fault.
+    fn struck(&mut self, fault: usize, nanos: i64) {
+        let active = self.active.iter_mut().filter(|active| active.fault == fault);
+        active.for_each(|active| active.since = Some(nanos));
+    }
+
+    fn end(&mut self, fault: usize) {
+        self.active.retain(|active| active.fault != fault);
     }
 }
 
 /// Whether it is deliveries that meet it, and are not killed by it.
 fn is_of_network(effect: &Effect) -> bool {
-    matches!(effect, Effect::Drop { .. } | Effect::Slow { .. } | Effect::Refuse { .. })
+    matches!(
+        effect,
+        Effect::Drop { .. } | Effect::Slow { .. } | Effect::Refuse { .. } | Effect::Outage { .. }
+    )
 }
 
 fn nanos(seconds: i64) -> i64 {

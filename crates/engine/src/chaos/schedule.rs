@@ -23,11 +23,24 @@ pub enum FaultKind {
     Disk,
     /// The machine's clock jumps.
     Clock,
+    /// The target is gone for some seconds: all deliveries fail.
+    Outage,
+    /// The input fails, or falls silent for some seconds.
+    Input,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [Self::Kill, Self::Drop, Self::Slow, Self::Refuse, Self::Disk, Self::Clock];
+    pub const ALL: [Self; 8] = [
+        Self::Kill,
+        Self::Drop,
+        Self::Slow,
+        Self::Refuse,
+        Self::Disk,
+        Self::Clock,
+        Self::Outage,
+        Self::Input,
+    ];
 
     /// Its name.
     #[must_use]
@@ -39,13 +52,15 @@ impl FaultKind {
             Self::Refuse => "refuse",
             Self::Disk => "disk",
             Self::Clock => "clock",
+            Self::Outage => "outage",
+            Self::Input => "input",
         }
     }
 
     /// Whether it needs a sink that delivers by epochs.
     #[must_use]
     pub fn needs_deliveries(self) -> bool {
-        matches!(self, Self::Drop | Self::Refuse)
+        matches!(self, Self::Drop | Self::Refuse | Self::Outage)
     }
 }
 
@@ -103,6 +118,18 @@ pub enum Effect {
         /// By how much, in seconds.
         seconds: i64,
     },
+    /// All deliveries fail.
+    Outage {
+        /// How many at least, so that a circuit breaker opens.
+        deliveries: u32,
+        /// For how long at least, from the first one on, in milliseconds.
+        millis: u64,
+    },
+    /// The input fails, or falls silent.
+    Input {
+        /// For how long nothing comes, in milliseconds; none if reading fails.
+        silent: Option<u64>,
+    },
 }
 
 /// When a process is killed.
@@ -117,6 +144,9 @@ pub enum Moment {
     /// While it changes files: before so many more calls of the file system.
     Writing(u32),
 }
+
+/// How many deliveries fail in an outage at least: with so many, a circuit breaker opens that has the default options.
+const OUTAGE: u32 = 5;
 
 /// The latest begin of a fault, so that something is left to recover with.
 const LATEST: u64 = 950;
@@ -163,6 +193,11 @@ impl Effect {
                 let seconds = i64::from(few(7200));
                 Self::Clock { seconds: if few(2) == 1 { seconds } else { -seconds } }
             }
+            FaultKind::Outage => Self::Outage { deliveries: OUTAGE, millis: u64::from(2000 + few(4000)) },
+            FaultKind::Input => {
+                let silent = u64::from(few(5000));
+                Self::Input { silent: (few(2) == 1).then_some(silent) }
+            }
         }
     }
 
@@ -176,6 +211,8 @@ impl Effect {
             Self::Refuse { .. } => FaultKind::Refuse,
             Self::Disk { .. } => FaultKind::Disk,
             Self::Clock { .. } => FaultKind::Clock,
+            Self::Outage { .. } => FaultKind::Outage,
+            Self::Input { .. } => FaultKind::Input,
         }
     }
 
@@ -183,9 +220,19 @@ impl Effect {
     pub(super) fn calls(&self) -> u32 {
         match self {
             Self::Kill { moment: Moment::Writing(calls) } | Self::Slow { calls, .. } => *calls,
-            Self::Drop { deliveries, .. } | Self::Refuse { deliveries, .. } => *deliveries,
+            Self::Drop { deliveries, .. }
+            | Self::Refuse { deliveries, .. }
+            | Self::Outage { deliveries, .. } => *deliveries,
             Self::Disk { writes } => *writes,
-            Self::Kill { .. } | Self::Clock { .. } => 1,
+            Self::Kill { .. } | Self::Clock { .. } | Self::Input { .. } => 1,
+        }
+    }
+
+    /// For how long it concerns calls at least, from the first one on, in nanoseconds.
+    pub(super) fn lasts(&self) -> u64 {
+        match self {
+            Self::Outage { millis, .. } => millis.saturating_mul(1_000_000),
+            _ => 0,
         }
     }
 }
@@ -227,6 +274,11 @@ impl fmt::Display for Effect {
                 write!(f, "the disk is full for {}", of(*writes, "write", "writes"))
             }
             Self::Clock { seconds } => write!(f, "the clock jumps by {seconds:+} s"),
+            Self::Outage { deliveries, millis } => {
+                write!(f, "all deliveries fail for {millis} ms, and {deliveries} of them at least")
+            }
+            Self::Input { silent: Some(millis) } => write!(f, "nothing is read for {millis} ms"),
+            Self::Input { silent: None } => write!(f, "reading fails"),
         }
     }
 }

@@ -189,6 +189,7 @@ fn before(effect: &Effect) -> Result<()> {
         Effect::Drop { is_delivered: false, .. } => {
             Err(broken("the connection was lost before anything arrived"))
         }
+        Effect::Outage { .. } => Err(broken("the server is down")),
         Effect::Refuse { status, retry_after, .. } => {
             let error = broken(&format!("the server answered {status}"));
             Err(match retry_after {

@@ -93,6 +93,46 @@ fn a_process_continues_the_schedule_where_the_last_one_was_killed() {
 }
 
 #[test]
+fn an_outage_ends_after_its_time_and_its_deliveries_and_outlives_a_process() {
+    let outage = |millis| Effect::Outage { deliveries: 3, millis };
+    let schedule = [fault(10, outage(0)), fault(10, Effect::Slow { calls: 1, millis: 0 })];
+    let (faults, _) = after(&[], &schedule, true);
+    faults.read().expect("read");
+    // The next fault of the network does not cut it short, and comes after it.
+    let met: Vec<_> = (0..5).map(|_| faults.delivery().expect("met").map(|met| met.fault)).collect();
+    assert_eq!(met, [Some(0), Some(0), Some(0), Some(1), None]);
+    // It lasts as long as the time has not passed, also in the next process.
+    let schedule = [fault(10, outage(3_600_000))];
+    let events = [Event::Read, Event::Began { fault: 0 }, Event::Struck { fault: 0 }];
+    let journal = |nanos: i64| events.clone().map(|event| Line { nanos, event });
+    let now = Clock::default().read().as_nanos();
+    for (begun, is_over) in [(now, false), (now - 3_600_000_000_000, true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = Journal::open(&folder.path().join("journal")).expect("a journal");
+        let faults = Faults::after(&journal(begun), schedule.to_vec(), 100, true, file);
+        for _ in 0..3 {
+            assert!(faults.delivery().expect("met").is_some());
+        }
+        assert_eq!(faults.delivery().expect("met").is_none(), is_over);
+    }
+    let ended = [&events[..], &[Event::Ended { fault: 0 }]].concat();
+    assert_eq!(after(&ended, &schedule, true).0.delivery().expect("none"), None);
+}
+
+#[test]
+fn an_input_fails_once_or_is_silent_for_a_while() {
+    for delivers in [false, true] {
+        let schedule =
+            [fault(10, Effect::Input { silent: None }), fault(20, Effect::Input { silent: Some(40) })];
+        let (faults, events) = after(&[], &schedule, delivers);
+        assert!(faults.read().expect_err("it fails").is_transient());
+        assert_eq!(faults.read().expect("read again").as_millis(), 40);
+        assert_eq!(faults.read().expect("read").as_millis(), 0);
+        assert!(events().contains(&Event::Ended { fault: 1 }));
+    }
+}
+
+#[test]
 fn it_is_the_input_that_is_slow_where_nothing_is_delivered() {
     let schedule = [fault(10, Effect::Slow { calls: 1, millis: 40 })];
     for delivers in [false, true] {

@@ -28,6 +28,11 @@ fn objects() -> MutexGuard<'static, BTreeMap<PathBuf, Object>> {
     OBJECTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn insert(mut all: MutexGuard<'_, BTreeMap<PathBuf, Object>>, path: &Path, bytes: &[u8]) {
+    let version = 1 + all.values().map(|object| object.version).max().unwrap_or(0);
+    all.insert(path.to_owned(), Object { path: path.to_owned(), bytes: bytes.into(), version });
+}
+
 fn no() -> io::Error {
     io::ErrorKind::Unsupported.into()
 }
@@ -35,9 +40,7 @@ fn no() -> io::Error {
 impl Memory {
     /// Creates or replaces an object.
     pub(crate) fn put(path: impl AsRef<Path>, bytes: &[u8]) {
-        let (path, mut all) = (path.as_ref().to_owned(), objects());
-        let version = 1 + all.values().map(|object| object.version).max().unwrap_or(0);
-        all.insert(path.clone(), Object { path, bytes: bytes.into(), version });
+        insert(objects(), path.as_ref(), bytes);
     }
 
     fn get(path: &Path) -> io::Result<Object> {
@@ -111,16 +114,19 @@ impl FileSystem for Memory {
     }
 
     fn upload(&self, from: &dyn FileHandle, to: &Path, must_be_new: bool) -> io::Result<()> {
-        if must_be_new && Self::get(to).is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
         let mut bytes = vec![0; from.size()? as usize];
         let mut at = 0;
         while at < bytes.len() {
             at += from.read_at(&mut bytes[at..], at as u64)?;
         }
-        Self::put(to, &bytes);
-        Ok(())
+        let all = objects();
+        match must_be_new && all.contains_key(to) {
+            true => Err(io::ErrorKind::AlreadyExists.into()),
+            false => {
+                insert(all, to, &bytes);
+                Ok(())
+            }
+        }
     }
 
     fn lock(&self, _path: &Path) -> io::Result<Arc<dyn FileHandle>> {

@@ -5,13 +5,18 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::staged::Staging;
-use super::{Access, Disk, FileHandle, FileSystem, FileType, scheme};
+use super::{Access, Disk, FileHandle, FileSystem, FileType, read_exact_at, scheme};
 use crate::time::Timestamp;
+
+/// Bytes that are compared at once.
+const PIECE: usize = 1 << 20;
 
 /// The file system of all paths; unfinished files with addresses are staged in the state folder `state`, if there is one.
 #[must_use]
@@ -21,7 +26,7 @@ pub fn everywhere(state: Option<&Path>) -> Arc<dyn FileSystem> {
 
 /// The same, where `local` is the file system of this machine.
 pub(crate) fn over(local: Arc<dyn FileSystem>, state: Option<&Path>) -> Arc<dyn FileSystem> {
-    Arc::new(Routed { local, staging: Staging::of_run(state) })
+    Arc::new(Routed { local, staging: Staging::of_run(state), stop: None })
 }
 
 #[derive(Debug)]
@@ -29,6 +34,8 @@ struct Routed {
     /// The file system of this machine.
     local: Arc<dyn FileSystem>,
     staging: Staging,
+    /// Set when the run is to stop.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Where a path leads.
@@ -36,28 +43,79 @@ enum Place {
     Local,
     /// A staged file, at this path.
     Staged(PathBuf),
-    Remote(&'static dyn FileSystem),
+    Remote(Remote),
+}
+
+/// The file system of an address.
+enum Remote {
+    Plain(&'static dyn FileSystem),
+    /// Its calls fail soon when the run is to stop.
+    Stopping(Arc<dyn FileSystem>),
+}
+
+impl Deref for Remote {
+    type Target = dyn FileSystem;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Plain(files) => *files,
+            Self::Stopping(files) => &**files,
+        }
+    }
 }
 
 impl Routed {
+    /// The file system that an address leads to; `None` for a path of this machine.
+    fn remote(&self, path: &Path) -> io::Result<Option<Remote>> {
+        let Some(files) = scheme::files(path)? else { return Ok(None) };
+        let stopping = self.stop.as_ref().and_then(|stop| files.until(stop));
+        Ok(Some(stopping.map_or(Remote::Plain(files), Remote::Stopping)))
+    }
+
     /// Names that begin with a dot are those of unfinished files, which are staged.
     fn place(&self, path: &Path) -> io::Result<Place> {
-        let Some(files) = scheme::files(path)? else { return Ok(Place::Local) };
+        let Some(files) = self.remote(path)? else { return Ok(Place::Local) };
         let is_hidden = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."));
         Ok(if is_hidden { Place::Staged(self.staging.path(path)) } else { Place::Remote(files) })
     }
 
     /// Uploads the local file `from`, then removes it. A run that is killed between the two uploads it again.
     fn publish(&self, from: &Path, to: &Path, must_be_new: bool) -> io::Result<()> {
-        let Some(files) = scheme::files(to)? else { return Err(elsewhere()) };
+        let Some(files) = self.remote(to)? else { return Err(elsewhere()) };
         let staged = match self.place(from)? {
             Place::Local => from.to_owned(),
             Place::Staged(staged) => staged,
             Place::Remote(_) => return Err(elsewhere()),
         };
-        files.upload(&*self.local.open(&staged)?, to, must_be_new)?;
+        let file = self.local.open(&staged)?;
+        match files.upload(&*file, to, must_be_new) {
+            // By this run, whose request had no answer, or by one that was killed.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && is_same(&*file, &*files.open(to)?)? => {}
+            uploaded => uploaded?,
+        }
         self.local.remove(&staged)
     }
+}
+
+/// Whether two files have the same bytes.
+fn is_same(one: &dyn FileHandle, other: &dyn FileHandle) -> io::Result<bool> {
+    let size = one.size()?;
+    if other.size()? != size {
+        return Ok(false);
+    }
+    let (mut place, mut pieces) = (0, [vec![0; PIECE], vec![0; PIECE]]);
+    while place < size {
+        let length = usize::try_from(size - place).unwrap_or(PIECE).min(PIECE);
+        for (file, piece) in [one, other].into_iter().zip(&mut pieces) {
+            read_exact_at(file, &mut piece[..length], place)?;
+        }
+        if pieces[0][..length] != pieces[1][..length] {
+            return Ok(false);
+        }
+        place += length as u64;
+    }
+    Ok(true)
 }
 
 /// The error of an operation that only files of this machine have.
@@ -83,7 +141,7 @@ impl FileSystem for Routed {
     }
 
     fn make_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
-        let Some(files) = scheme::files(path)? else { return self.local.make_folder(path, is_private) };
+        let Some(files) = self.remote(path)? else { return self.local.make_folder(path, is_private) };
         files.make_folder(path, is_private)?;
         self.staging.make(&*self.local, path)
     }
@@ -168,7 +226,7 @@ impl FileSystem for Routed {
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
-        let Some(files) = scheme::files(folder)? else { return self.local.names(folder) };
+        let Some(files) = self.remote(folder)? else { return self.local.names(folder) };
         let mut names = self.unfinished(folder)?;
         names.extend(files.names(folder)?);
         Ok(names)
@@ -186,14 +244,14 @@ impl FileSystem for Routed {
         folder: &Path,
         is_wanted: &dyn Fn(&Path) -> bool,
     ) -> io::Result<Vec<(PathBuf, Arc<dyn FileHandle>)>> {
-        match scheme::files(folder)? {
+        match self.remote(folder)? {
             None => self.local.files_below(folder, is_wanted),
             Some(files) => files.files_below(folder, is_wanted),
         }
     }
 
     fn upload(&self, from: &dyn FileHandle, to: &Path, must_be_new: bool) -> io::Result<()> {
-        match scheme::files(to)? {
+        match self.remote(to)? {
             None => self.local.upload(from, to, must_be_new),
             Some(files) => files.upload(from, to, must_be_new),
         }
@@ -216,7 +274,12 @@ impl FileSystem for Routed {
 
     fn impatient(&self) -> Option<Arc<dyn FileSystem>> {
         let (local, staging) = (self.local.impatient()?, self.staging.clone());
-        Some(Arc::new(Self { local, staging }))
+        Some(Arc::new(Self { local, staging, stop: self.stop.clone() }))
+    }
+
+    fn until(&self, stop: &Arc<AtomicBool>) -> Option<Arc<dyn FileSystem>> {
+        let local = self.local.until(stop).unwrap_or_else(|| Arc::clone(&self.local));
+        Some(Arc::new(Self { local, staging: self.staging.clone(), stop: Some(Arc::clone(stop)) }))
     }
 }
 

@@ -37,6 +37,57 @@ fn a_new_object_replaces_none() {
     assert!(files.kind(part).is_ok(), "the staged file stays");
 }
 
+/// A file system with the part file `part`, which has these bytes.
+fn staged(folder: &tempfile::TempDir, part: &Path, bytes: &[u8]) -> Arc<dyn FileSystem> {
+    let files = everywhere(Some(folder.path()));
+    files.make_folder(super::super::folder(part), false).expect("made");
+    let handle = files.create(part, Access::Shared).expect("created");
+    write_all_at(&*handle, bytes, 0).expect("written");
+    files
+}
+
+#[test]
+fn an_object_with_the_same_bytes_is_an_earlier_attempt() {
+    let (part, path) = (Path::new("memory://routed/twice/.x.part-1"), Path::new("memory://routed/twice/x"));
+    // More than is compared at once, and than one read has.
+    let bytes: Vec<u8> = (0..PIECE + 5_000).map(|at| (at % 251) as u8).collect();
+    let mut other = bytes.clone();
+    other[PIECE + 17] ^= 1;
+    for (there, is_taken) in [(&bytes, true), (&other, false), (&bytes[1..].to_vec(), false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = staged(&folder, part, &bytes);
+        Memory::put(path, there);
+        let renamed = files.rename_new(part, path).map_err(|error| error.kind());
+        assert_eq!(renamed, if is_taken { Ok(()) } else { Err(io::ErrorKind::AlreadyExists) });
+        assert_eq!(files.kind(part).is_err(), is_taken, "it is removed when it has its name");
+        assert_eq!(files.read(path).expect("there"), *there);
+    }
+}
+
+#[test]
+fn of_two_runs_that_publish_an_object_at_once_one_is_refused() {
+    for round in 0..50 {
+        let (part, path) = (
+            PathBuf::from(format!("memory://routed/race/.{round}.part-1")),
+            PathBuf::from(format!("memory://routed/race/{round}")),
+        );
+        let barrier = std::sync::Barrier::new(2);
+        let publish = &|bytes: &'static [u8]| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let files = staged(&folder, &part, bytes);
+            barrier.wait();
+            crate::atomic::rename_beside(&*files, &part, &path, || ()).map(|()| bytes)
+        };
+        let both = std::thread::scope(|scope| {
+            [&b"one"[..], b"other"]
+                .map(|bytes| scope.spawn(move || publish(bytes)))
+                .map(|thread| thread.join().expect("no panic"))
+        });
+        let published: Vec<_> = both.into_iter().flatten().collect();
+        assert_eq!(published, [everywhere(None).read(&path).expect("there")], "round {round}");
+    }
+}
+
 #[test]
 fn only_files_are_at_addresses() {
     let files = everywhere(None);

@@ -79,6 +79,7 @@ impl Opening<'_> {
         let mut context = self.state.map_or_else(|| plain.clone(), |state| state.context(at, plain));
         context.label = label.into();
         let files = context.files.impatient().unwrap_or_else(|| Arc::clone(&context.files));
+        let files = files.until(&context.stop).unwrap_or(files);
         context.files = match on_failure {
             OnFailure::Stop | OnFailure::Drop => files,
             OnFailure::Wait => {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{SavedPart, Template, marks};
+use crate::atomic::{SavedPart, Template, marks, rename_beside};
 use crate::context::SinkContext;
 use crate::error::{Error, Result, plain};
-use crate::files::{FileSystem, folder, is_address, kind_if_there, path_bytes};
+use crate::files::{FileSystem, folder, kind_if_there, path_bytes};
 use crate::time::{Clock, format_duration};
 
 /// A complete file, which may not have its final name yet.
@@ -52,9 +52,11 @@ struct Delivered {
     kept: Option<String>,
 }
 
-/// Whether the file at `path`, an address, is `file`: a run that was killed may have uploaded it, and not have removed its part file.
-fn is_uploaded(files: &dyn FileSystem, file: &SavedPart, path: &Path) -> Result<bool> {
-    Ok(is_address(path) && SavedPart { path: path.to_owned(), ..file.clone() }.is_published(files)?)
+/// The error if the part file `part` is to be called `path`, and another file is.
+fn taken(part: &Path, path: &Path) -> Error {
+    let (part, path) = (part.display(), path.display());
+    Error::unavailable(format!("cannot deliver {part} as {path}: another file has that name"))
+        .with_help("move that file away, then run the same command again; or, if another run writes there, give this one another `path`")
 }
 
 impl ClosedFiles {
@@ -101,26 +103,20 @@ impl ClosedFiles {
         let failed = |error: io::Error| Error::io("deliver", path.display(), &error);
         // Its folder may have been moved with all that is in it.
         let part = folder(&path).join(file.part.file_name().unwrap_or_default());
-        let is_there = |path: &Path| kind_if_there(files, path).map(|kind| kind.is_some()).map_err(&failed);
         match files.open_own(&part) {
             Ok(handle) => {
                 SavedPart { part: part.clone(), ..file.clone() }.check_closed(&*handle)?;
-                if is_there(&path)? && !is_uploaded(files, file, &path)? {
-                    let (shown, part) = (path.display(), part.display());
-                    return Err(Error::unavailable(format!(
-                        "cannot deliver {part} as {shown}: another file has that name"
-                    ))
-                    .with_help("move that file away, then run the same command again"));
+                let unmark = || self.state.iter().for_each(|state| marks::remove(files, &part, state));
+                match rename_beside(files, &part, &path, unmark) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        return Err(taken(&part, &path));
+                    }
+                    renamed => renamed.map_err(&failed)?,
                 }
-                if let Some(state) = &self.state {
-                    marks::remove(files, &part, state);
-                }
-                // An object that is there already is replaced by the same bytes.
-                files.rename(&part, &path).map_err(&failed)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // A reader may have moved it away.
-                if !is_there(&path)? {
+                if kind_if_there(files, &path).map_err(&failed)?.is_none() {
                     self.inner().taken.push(path.clone());
                     return Ok(());
                 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,19 @@ impl FileOptions {
     /// # Errors
     /// If a file does not exist, a pattern matches none, or a file has no sensor where `sensor_from` looks for it.
     pub fn files(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
-        self.find(self.patterns(), extensions, outputs).map(|found| found.files)
+        self.find(self.patterns(), extensions, outputs, &Arc::default()).map(|found| found.files)
+    }
+
+    /// The same for a run, which may be to stop meanwhile.
+    ///
+    /// # Errors
+    /// As for [`FileOptions::files`].
+    pub(in crate::source) fn files_of_run(
+        &self,
+        extensions: &[&str],
+        options: &OpenOptions,
+    ) -> Result<Vec<InputFile>> {
+        self.find(self.patterns(), extensions, &options.outputs, &options.stop).map(|found| found.files)
     }
 
     /// The same for followed files, which may appear later and cannot be archives.
@@ -99,7 +112,7 @@ impl FileOptions {
     pub(super) fn growing(&self, extensions: &[&str], outputs: &Outputs) -> Result<Vec<InputFile>> {
         let mut all = FoundFiles::default();
         for pattern in self.patterns().chunks(1) {
-            let found = match self.look(pattern, extensions, outputs, false) {
+            let found = match self.look(pattern, extensions, outputs, false, &Arc::default()) {
                 Err(error) if error.kind() != ErrorKind::Config => continue,
                 found => found?,
             };
@@ -112,18 +125,14 @@ impl FileOptions {
         }
     }
 
-    fn find(&self, patterns: &[String], extensions: &[&str], outputs: &Outputs) -> Result<FoundFiles> {
-        self.search(patterns, extensions, outputs, true)
-    }
-
-    fn search(
+    fn find(
         &self,
         patterns: &[String],
         extensions: &[&str],
         outputs: &Outputs,
-        archives: bool,
+        stop: &Arc<AtomicBool>,
     ) -> Result<FoundFiles> {
-        let mut found = self.look(patterns, extensions, outputs, archives)?;
+        let mut found = self.look(patterns, extensions, outputs, true, stop)?;
         match found.unnamed.pop() {
             None => Ok(found),
             Some((_, error)) => Err(error),
@@ -136,20 +145,22 @@ impl FileOptions {
         extensions: &[&str],
         outputs: &Outputs,
         archives: bool,
+        stop: &Arc<AtomicBool>,
     ) -> Result<FoundFiles> {
         let naming = Naming::parse(self.sensor_from.as_deref())?;
-        PathSearch { base: &self.base, extensions, outputs, naming: &naming, archives }.expand(patterns)
+        let search = PathSearch { base: &self.base, extensions, outputs, naming: &naming, archives, stop };
+        search.expand(patterns)
     }
 
     /// The same; a resumed run may lack some files, which is handled when its position is located.
     fn there(&self, extensions: &[&str], options: &OpenOptions) -> Result<FoundFiles> {
-        let (patterns, outputs) = (self.patterns(), &options.outputs);
+        let (patterns, outputs, stop) = (self.patterns(), &options.outputs, &options.stop);
         if !options.keeps_place || options.resume.is_none() {
-            return self.find(patterns, extensions, outputs);
+            return self.find(patterns, extensions, outputs, stop);
         }
         let (mut found, mut missing) = (FoundFiles::default(), None);
         for pattern in patterns.chunks(1) {
-            match self.find(pattern, extensions, outputs) {
+            match self.find(pattern, extensions, outputs, stop) {
                 Err(error) if error.kind() == ErrorKind::Unavailable => missing = missing.or(Some(error)),
                 one => {
                     let one = one?;
@@ -242,7 +253,8 @@ impl FileOptions {
             self.growing(extensions, outputs).unwrap_or_default()
         } else {
             // A resumed run may do without some.
-            let found = |pattern| self.find(pattern, extensions, outputs).unwrap_or_default().files;
+            let found =
+                |pattern| self.find(pattern, extensions, outputs, &Arc::default()).unwrap_or_default().files;
             self.patterns().chunks(1).flat_map(found).collect()
         };
         let mut paths: Vec<_> = files.into_iter().filter_map(|file| file.path).collect();

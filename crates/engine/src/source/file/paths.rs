@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::archive::{self, Inside};
 use super::input_file::InputFile;
@@ -41,6 +43,8 @@ pub(super) struct PathSearch<'a> {
     pub(super) naming: &'a Naming,
     /// Whether an archive stands for the files in it.
     pub(super) archives: bool,
+    /// Set when the run is to stop: then requests to a store end.
+    pub(super) stop: &'a Arc<AtomicBool>,
 }
 
 /// What a pattern selects.
@@ -83,7 +87,10 @@ impl PathSearch<'_> {
             return Ok(());
         }
         if let Some(files) = scheme::files_of_pipeline(Path::new(pattern))? {
-            return self.remote(wanted, files, found);
+            return match files.until(self.stop) {
+                Some(files) => self.remote(wanted, &*files, found),
+                None => self.remote(wanted, files, found),
+            };
         }
         if pattern.is_empty() {
             return Err(Error::config("`path` is empty")

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 use crate::files::FileHandle;
+pub(in crate::source) use crate::files::read_exact_at;
 
 /// A file that is read by requests.
 #[derive(Clone, Debug)]
@@ -42,27 +43,6 @@ impl RemoteFile {
     pub(super) fn version(&self) -> &[u8] {
         self.version.as_ref().map_or(b"", |version| version.as_bytes())
     }
-}
-
-/// Reads all of `buffer` at offset `place`.
-///
-/// # Errors
-/// An I/O error; `StaleNetworkFileHandle` if the file has become shorter.
-pub(in crate::source) fn read_exact_at(
-    file: &dyn FileHandle,
-    buffer: &mut [u8],
-    place: u64,
-) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], place + filled as u64) {
-            Ok(0) => return Err(io::ErrorKind::StaleNetworkFileHandle.into()),
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// The error of a failed read of `name`.

@@ -105,7 +105,7 @@ impl SourceSpec for Parquet {
         if let Some(resume) = options.resume.as_ref().filter(|resume| resume.finishes) {
             return self.finished(resume, options);
         }
-        let files = self.files.files(&EXTENSIONS, &options.outputs)?;
+        let files = self.files.files_of_run(&EXTENSIONS, options)?;
         let (first, rest) = files.split_first().ok_or_else(|| Error::config("`path` is empty"))?;
         let columns = Columns::new(&self.columns)?.without_unpivot("parquet")?;
         self.files.check_sensors(&files, columns.are_sensors_files())?;

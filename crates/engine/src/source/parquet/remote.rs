@@ -14,6 +14,9 @@ use crate::source::file::{RemoteFile, read_exact_at};
 /// Bytes of all windows.
 const BUDGET: usize = 32 << 20;
 
+/// The most bytes of a footer: one that is damaged may claim to be as long as the file, and would be requested in whole.
+const LONGEST_FOOTER: usize = 64 << 20;
+
 /// The bounds of the size of a window.
 const SMALLEST: usize = 64 << 10;
 const LARGEST: usize = 4 << 20;
@@ -89,7 +92,8 @@ impl RemoteParquet {
         let Some(columns) = self.0.columns.get() else {
             // The footer is at the end.
             let begin = start.min(size.saturating_sub(SMALLEST as u64));
-            return (begin, (size - begin) as usize);
+            let room = usize::try_from(size - begin).unwrap_or(usize::MAX);
+            return (begin, if room > LONGEST_FOOTER { length } else { room });
         };
         let after = columns.ends.partition_point(|end| *end <= start);
         let end = columns.ends.get(after).copied().unwrap_or(size).min(size);
@@ -102,6 +106,11 @@ impl RemoteParquet {
         let is_inside = start.checked_add(length as u64).is_some_and(|end| end <= self.0.size);
         if !is_inside {
             return Err(ParquetError::EOF(format!("there are no {length} bytes at {start}")));
+        }
+        if length > LONGEST_FOOTER && self.0.columns.get().is_none() {
+            return Err(ParquetError::General(format!(
+                "its footer claims to have {length} bytes, and {LONGEST_FOOTER} are read at most"
+            )));
         }
         let mut windows = self.read();
         if let Some(at) = windows.all.iter().position(|window| window.slice(start, length).is_some()) {
@@ -181,6 +190,7 @@ mod tests {
     use parquet::file::properties::WriterProperties;
 
     use super::super::file::ParquetFile;
+    use super::LONGEST_FOOTER;
     use crate::files::memory::Memory;
     use crate::source::file::{FileOptions, InputFile};
 
@@ -219,6 +229,13 @@ mod tests {
         let here = records(&ParquetFile::open(&InputFile::new(&path)).expect("opened")).expect("read");
         let there = ParquetFile::open(&object("memory://parquet/x.parquet")).expect("opened");
         assert_eq!(records(&there).expect("read"), here);
+        // A footer that claims to be long is not requested.
+        let mut long = vec![0; LONGEST_FOOTER + 100];
+        long.extend((LONGEST_FOOTER as u32 + 1).to_le_bytes());
+        long.extend(b"PAR1");
+        Memory::put("memory://parquet/long.parquet", &long);
+        let error = ParquetFile::open(&object("memory://parquet/long.parquet")).err().expect("too long");
+        assert!(error.to_string().contains("footer claims"), "{error}");
         // What is not Parquet is said to be damaged; what was replaced is not.
         Memory::put("memory://parquet/cut.parquet", &bytes[..bytes.len() / 2]);
         let error = ParquetFile::open(&object("memory://parquet/cut.parquet")).err().expect("damaged");

@@ -5,6 +5,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Follower;
@@ -130,6 +131,8 @@ impl Follower {
                 outputs: &self.outputs,
                 naming: &self.naming,
                 archives: false,
+                // Addresses are not followed.
+                stop: &Arc::default(),
             };
             match search.expand(std::slice::from_ref(pattern)) {
                 Ok(found) => {
