@@ -214,14 +214,6 @@ impl Open {
         })
     }
 
-    fn not_published(&self, subject: &str, error: &dyn std::fmt::Display) -> Error {
-        Error::unavailable(format!(
-            "{}: a message for {subject:?} was not published: {error}",
-            self.connection.url
-        ))
-        .transient()
-    }
-
     /// Publishes everything; nobody answers.
     async fn publish(
         &self,
