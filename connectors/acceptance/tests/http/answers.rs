@@ -53,7 +53,8 @@ fn a_server_that_asks_to_wait_is_not_asked_before() {
         assert!(waited(&asked) >= Duration::from_secs(2), "{sink}: {:?}", waited(&asked));
     }
     let (server, asked) = busy(Answer::status(200).with_body(RECORD));
-    let run = polled(&server, "/x", "every = '50ms'").start();
+    let job = polled(&server, "/x", "every = '50ms'");
+    let run = job.start();
     server.wait_for(2);
     run.stop().success();
     assert!(waited(&asked) >= Duration::from_secs(2), "{:?}", waited(&asked));

@@ -8,13 +8,14 @@
 mod paging;
 mod task;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
+use schemars::{JsonSchema, Schema as JsonSchemaOf, SchemaGenerator, json_schema, schema_for};
 use serde::de::value::MapDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -77,7 +78,7 @@ pub struct PollOptions {
 }
 
 /// An address.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Address {
     /// With the pace of the source.
@@ -106,6 +107,29 @@ impl Address {
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         deserializer.deserialize_any(Written)
+    }
+}
+
+/// All forms side by side: within each other, one of the tables would be taken for the only one.
+impl JsonSchema for Address {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> JsonSchemaOf {
+        let text = Text::json_schema(generator);
+        let mut forms = text.get("anyOf").and_then(|forms| forms.as_array().cloned()).unwrap_or_default();
+        forms.push(serde_json::json!({
+            "type": "object",
+            "properties": { "url": text, "every": { "type": "string" } },
+            "required": ["url"],
+            "additionalProperties": false,
+        }));
+        json_schema!({ "anyOf": forms })
     }
 }
 
