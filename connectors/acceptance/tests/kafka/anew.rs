@@ -113,6 +113,7 @@ fn a_topic_that_was_made_anew_ends_the_run_unless_that_is_accepted() {
         send(broker, &from, &numbered(1, 100, 100 + count), &[]);
         let said = job.start().wait().failure();
         assert!(said.contains("made anew") && said.contains("gaps"), "{said}");
+        assert_eq!(crate::broker::read(broker, &to).len(), 10, "nothing of it was read");
         job.write("pipeline.toml", &copy(broker, &from, &to, &format!("{partitions}\ngaps = 'accept'")));
         let run = job.start_with(&["--state", "state", "--checkpoint-every", "50ms", "--accept", "changes"]);
         let messages = wait_for(broker, &to, 10 + count as usize, &[&run]);

@@ -218,12 +218,10 @@ impl Session {
             self.failed(doing, &error)
         };
         let (offsets, group) = (marker.offsets(Some(epoch)), marker.consumer.group_metadata());
-        // A topic that was deleted in the meantime is first missed here.
-        let noting = format!("noting the epoch at `{}`", marker.topic);
-        let offsets = offsets.map_err(|error| failed(&noting, error))?;
+        let offsets = offsets.map_err(|error| failed("noting the epoch", error))?;
         let group = group.ok_or_else(|| Error::internal("a consumer with a group has no group"))?;
         let send = |step| self.producer.send_offsets_to_transaction(&offsets, &group, step);
-        self.acceptance.wait(send).map_err(|error| failed(&noting, error))?;
+        self.acceptance.wait(send).map_err(|error| failed("noting the epoch", error))?;
         let committed = self.acceptance.wait(|step| self.producer.commit_transaction(step));
         committed.map_err(|error| failed("committing a transaction", error))
     }

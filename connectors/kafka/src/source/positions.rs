@@ -59,11 +59,6 @@ impl Found {
     pub(super) fn is_empty(&self) -> bool {
         self.named.is_empty() && self.others.is_empty()
     }
-
-    /// How many partitions there are.
-    pub(super) fn partitions(&self) -> i64 {
-        self.named.values().chain(self.others.values()).map(|count| i64::from(*count)).sum()
-    }
 }
 
 impl Positions {

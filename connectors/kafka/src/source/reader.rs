@@ -232,8 +232,8 @@ impl Reader {
         }
         let mut config = self.setup.config.clone();
         if self.has_own_instance() {
-            // A run that resumes takes the place of the one before it at once, with the same partitions: unless there are others now, which the group would not divide.
-            config.set(INSTANCE, format!("{}-{}", self.positions.owner, self.found.partitions()));
+            // A run that resumes takes the place of the one before it at once, with the same partitions.
+            config.set(INSTANCE, &*self.positions.owner);
         }
         let created = config.create_with_context(Group::new(self.setup.meter.clone()));
         let member: Member = created.map_err(|error| wrong(&error))?;
