@@ -7,12 +7,8 @@
 
 #![cfg(feature = "kafka")]
 
-#[path = "kafka/anew.rs"]
-mod anew;
 #[path = "kafka/broker.rs"]
 mod broker;
-#[path = "kafka/by_proxy.rs"]
-mod by_proxy;
 #[path = "kafka/kills.rs"]
 mod kills;
 #[path = "kafka/login.rs"]
@@ -27,5 +23,3 @@ mod sink;
 mod source;
 #[path = "kafka/speed.rs"]
 mod speed;
-#[path = "kafka/stops.rs"]
-mod stops;

@@ -46,11 +46,6 @@ impl Words {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was said last.
-    pub(crate) fn reason(&self) -> Option<String> {
-        self.last().map(|said| said.reason)
-    }
-
     /// Whether the brokers do not want this client.
     pub(crate) fn has_refused(&self) -> bool {
         self.last().is_some_and(|said| is_refusal(&said))

@@ -4,7 +4,6 @@
 
 mod connection;
 mod failure;
-mod parting;
 mod patience;
 mod probe;
 mod sink;

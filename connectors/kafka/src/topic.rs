@@ -1,11 +1,10 @@
-//! Which topics exist, and how many partitions they have.
+//! Whether a topic exists, and how many partitions it has.
 
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
 use tidemill_engine::error::{Error, Result};
 
 use crate::failure::{Words, failed};
@@ -29,69 +28,33 @@ pub(crate) fn find<C: ClientContext>(
     patience: &Patience,
     listen: impl Fn(),
 ) -> Result<i32> {
-    let what = format!("reading about the topic `{topic}`");
-    let found = ask(words, (brokers, &what), patience, listen, || {
-        for _ in 0..MISSING {
-            if let Some(count) = partitions(client, topic, STEP)? {
-                return Ok(Some(count));
-            }
+    let mut wait = patience.begin();
+    let mut missing = 0;
+    let found = loop {
+        let error = match partitions(client, topic, STEP) {
             // A broker learns a little later of a topic that was made just now.
-            std::thread::sleep(PAUSE);
+            Ok(None) if missing < MISSING => {
+                missing += 1;
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            Ok(found) => break found,
+            Err(error) => error,
+        };
+        listen();
+        if !is_away(&error) || words.has_refused() || !wait.may_go_on() {
+            return Err(failed(brokers, &format!("reading about the topic `{topic}`"), &error, words));
         }
-        Ok(None)
-    })?;
+        std::thread::sleep(PAUSE);
+    };
     found.ok_or_else(|| {
         Error::config(format!("Kafka at {brokers}: the topic `{topic}` does not exist"))
             .with_help("create the topic, or correct its name in `topic`")
     })
 }
 
-/// All topics with their numbers of partitions. `listen` as above.
-///
-/// # Errors
-/// If the brokers refuse this client; a transient one if they do not answer.
-pub(crate) fn all<C: ClientContext>(
-    client: &Client<C>,
-    words: &Words,
-    brokers: &str,
-    patience: &Patience,
-    listen: impl Fn(),
-) -> Result<Vec<(String, i32)>> {
-    let metadata = ask(words, (brokers, "reading about topics"), patience, listen, || {
-        client.fetch_metadata(None, STEP)
-    })?;
-    let count = |topic: &MetadataTopic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-    Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), count(topic))).collect())
-}
-
-/// Asks a question until the brokers answer, as long as there is patience.
-fn ask<T>(
-    words: &Words,
-    (brokers, what): (&str, &str),
-    patience: &Patience,
-    listen: impl Fn(),
-    question: impl Fn() -> KafkaResult<T>,
-) -> Result<T> {
-    let mut wait = patience.begin();
-    loop {
-        let error = match question() {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        listen();
-        if !is_away(&error) || words.has_refused() || !wait.may_go_on() {
-            return Err(failed(brokers, what, &error, words));
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
 /// The number of partitions; `None` if the topic does not exist.
-pub(crate) fn partitions<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    step: Duration,
-) -> KafkaResult<Option<i32>> {
+fn partitions<C: ClientContext>(client: &Client<C>, topic: &str, step: Duration) -> KafkaResult<Option<i32>> {
     let metadata = client.fetch_metadata(Some(topic), step)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {

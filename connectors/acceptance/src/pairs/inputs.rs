@@ -72,9 +72,7 @@ impl KafkaInput {
 impl Input for KafkaInput {
     fn source(&self) -> String {
         let brokers = lock(&self.0).address();
-        format!(
-            "type = 'kafka'\nbrokers = '{brokers}'\ntopic = 'in'\ngroup = 'pairs'\npartitions = 'all'\n{MESSAGES}{COLUMNS}"
-        )
+        format!("type = 'kafka'\nbrokers = '{brokers}'\ntopic = 'in'\ngroup = 'pairs'\n{MESSAGES}{COLUMNS}")
     }
 
     fn feed(&self, numbers: Range<u64>) {

@@ -11,17 +11,15 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{Server, is_server};
-use crate::{Authority, Proxy, environment, process};
+use crate::{Authority, environment, process};
 
 /// How a [`Kafka`] differs from the default: only anonymous clients, no TLS.
 #[derive(Clone, Debug, Default)]
 pub struct KafkaOptions {
-    /// A user who may connect by SASL PLAIN at a port of its own, with the password; with TLS also by SCRAM, at another one.
+    /// A user who may connect by SASL PLAIN at a port of its own, with the password.
     pub user: Option<(String, String)>,
     /// Whether it also offers TLS at a port of its own, with a certificate of [`Kafka::authority`].
     pub tls: bool,
-    /// Whether it also offers a port behind a [proxy](Kafka::proxy).
-    pub proxy: bool,
     /// More lines of its configuration.
     pub lines: String,
 }
@@ -32,10 +30,7 @@ pub struct Kafka {
     port: u16,
     sasl: Option<u16>,
     encrypted: Option<u16>,
-    /// That for SCRAM with TLS.
-    both: Option<u16>,
     authority: Option<Authority>,
-    proxy: Option<Proxy>,
 }
 
 is_server!(Kafka);
@@ -67,7 +62,6 @@ impl Kafka {
         let sasl = options.user.as_ref().map(|_| server.port());
         let authority = options.tls.then(|| Authority::new(server.folder()));
         let encrypted = authority.as_ref().map(|_| server.port());
-        let both = sasl.and(encrypted).map(|_| server.port());
         let mut listeners = format!("PLAINTEXT://127.0.0.1:{port}");
         let mut lines = String::new();
         if let (Some(port), Some((user, password))) = (sasl, &options.user) {
@@ -78,24 +72,10 @@ impl Kafka {
             write!(listeners, ",SSL://localhost:{port}").expect("room");
             lines += &tls(&server, authority);
         }
-        if let Some(port) = both {
-            write!(listeners, ",SASL_SSL://localhost:{port}").expect("room");
-            lines += &format!(
-                "listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
-                 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={SCRAM} required;\n"
-            );
-        }
-        // Clients of this listener are told the address of the proxy.
-        let (mut advertised, mut proxy) = (listeners.clone(), None);
-        if options.proxy {
-            let behind = server.port();
-            write!(listeners, ",PROXIED://127.0.0.1:{behind}").expect("room");
-            write!(advertised, ",PROXIED://{}", proxy.insert(Proxy::start(behind)).address()).expect("room");
-        }
         let common = configuration(&server.file("data"), controller);
         let text = format!(
             "{common}listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners={advertised}\n{lines}{}\n",
+             advertised.listeners={listeners}\n{lines}{}\n",
             options.lines
         );
         let file = server.file("server.properties");
@@ -108,29 +88,7 @@ impl Kafka {
         let mut command = process::dependent(&environment::program("java"), "KILL", None);
         command.args(JVM).arg(classes).arg("-cp").arg(class_path()).arg("kafka.Kafka").arg(file);
         server.launch(command, move |_| answers(port));
-        let broker = Self { server, port, sasl, encrypted, both, authority, proxy };
-        if let (Some(_), Some((user, password))) = (both, &options.user) {
-            broker.allow_scram(user, password);
-        }
-        broker
-    }
-
-    /// Lets a user log in by SCRAM.
-    fn allow_scram(&self, user: &str, password: &str) {
-        let mut command = Self::tool("org.apache.kafka.tools.ConfigCommand");
-        command.args(["--bootstrap-server", &self.address(), "--alter", "--entity-type", "users"]);
-        command.args(["--entity-name", user, "--add-config"]);
-        process::succeed(command.arg(format!("SCRAM-SHA-512=[password={password}]")));
-    }
-
-    /// Changes the password of the user for SASL PLAIN, as from the next start.
-    ///
-    /// # Panics
-    /// If its configuration cannot be written.
-    pub fn change_password(&self, from: &str, to: &str) {
-        let file = self.server.file("server.properties");
-        let text = std::fs::read_to_string(&file).expect("a file of our own");
-        std::fs::write(file, text.replace(&format!("=\"{from}\""), &format!("=\"{to}\""))).expect("written");
+        Self { server, port, sasl, encrypted, authority }
     }
 
     /// The port for anonymous clients, on 127.0.0.1.
@@ -163,33 +121,6 @@ impl Kafka {
         format!("localhost:{}", self.encrypted.expect("a broker with TLS"))
     }
 
-    /// Host and port for clients with a password by SCRAM (SHA-512), encrypted.
-    ///
-    /// # Panics
-    /// If it has no user or offers no TLS.
-    #[must_use]
-    pub fn scram_address(&self) -> String {
-        format!("localhost:{}", self.both.expect("a broker with a user and TLS"))
-    }
-
-    /// What stands before it for clients of [`Kafka::proxied_address`].
-    ///
-    /// # Panics
-    /// If it has no proxy.
-    #[must_use]
-    pub fn proxy(&self) -> &Proxy {
-        self.proxy.as_ref().expect("a broker with a proxy")
-    }
-
-    /// Host and port for anonymous clients, behind the proxy.
-    ///
-    /// # Panics
-    /// If it has no proxy.
-    #[must_use]
-    pub fn proxied_address(&self) -> String {
-        self.proxy().address()
-    }
-
     /// Who has signed its certificate.
     ///
     /// # Panics
@@ -204,55 +135,20 @@ impl Kafka {
     /// # Panics
     /// If the broker refuses, for example because it exists.
     pub fn create_topic(&self, topic: &str, partitions: u32) {
-        assert!(self.try_create_topic(topic, partitions), "topic {topic} is not created");
-    }
-
-    /// Creates a topic, unless the broker refuses: one that is being deleted may still be there.
-    ///
-    /// # Panics
-    /// If it does not answer.
-    #[must_use]
-    pub fn try_create_topic(&self, topic: &str, partitions: u32) -> bool {
-        let mut rest = partitions.to_be_bytes().to_vec();
-        rest.extend(1_u16.to_be_bytes());
-        // No assignments, no options.
-        rest.extend([0; 8]);
-        rest.extend(PATIENCE_MS.to_be_bytes());
-        rest.push(0);
-        self.change_topic((19, 4), topic, &rest) == 0
-    }
-
-    /// Gives a topic more partitions, so that it has so many.
-    ///
-    /// # Panics
-    /// If the broker refuses.
-    pub fn add_partitions(&self, topic: &str, partitions: u32) {
-        let mut rest = partitions.to_be_bytes().to_vec();
-        // No assignments: a list that is not there.
-        rest.extend(u32::MAX.to_be_bytes());
-        rest.extend(PATIENCE_MS.to_be_bytes());
-        rest.push(0);
-        assert_eq!(self.change_topic((37, 0), topic, &rest), 0, "topic {topic} does not grow");
-    }
-
-    /// Deletes a topic.
-    ///
-    /// # Panics
-    /// If the broker refuses.
-    pub fn delete_topic(&self, topic: &str) {
-        let rest = PATIENCE_MS.to_be_bytes();
-        assert_eq!(self.change_topic((20, 1), topic, &rest), 0, "topic {topic} is not deleted");
-    }
-
-    /// Sends a request of this kind and version about one topic; returns the error code of the answer.
-    fn change_topic(&self, (kind, version): (u16, u16), topic: &str, rest: &[u8]) -> i16 {
-        let mut body = 1_u32.to_be_bytes().to_vec();
+        let mut body = Vec::new();
+        body.extend(1_u32.to_be_bytes());
         put(&mut body, topic);
-        body.extend(rest);
-        let answer = ask(self.port, kind, version, &body).expect("an answer of the broker");
+        body.extend(partitions.to_be_bytes());
+        body.extend(1_u16.to_be_bytes());
+        // No assignments, no options.
+        body.extend([0; 8]);
+        body.extend(30_000_u32.to_be_bytes());
+        body.push(0);
+        let answer = ask(self.port, 19, 4, &body).expect("an answer of the broker");
         // Behind the throttling, a count and the topic's name.
         let code = answer.get(8 + 2 + topic.len()..).and_then(|rest| rest.first_chunk());
-        i16::from_be_bytes(*code.expect("an error code"))
+        let code = i16::from_be_bytes(*code.expect("an error code"));
+        assert_eq!(code, 0, "topic {topic}: {}", String::from_utf8_lossy(&answer));
     }
 
     /// One of Kafka's own tools, such as `org.apache.kafka.tools.TopicCommand`, for more arguments.
@@ -284,8 +180,7 @@ fn configuration(data: &Path, controller: u16) -> String {
     format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
          controller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SSL:SSL,\
-         SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT\n\
          log.dirs={}\nauto.create.topics.enable=false\n\
          offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
@@ -296,16 +191,10 @@ fn configuration(data: &Path, controller: u16) -> String {
     )
 }
 
-/// How long a broker may take to change a topic.
-const PATIENCE_MS: u32 = 30_000;
-
-/// What checks a login by SCRAM.
-const SCRAM: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
-
 fn login(user: &str, password: &str) -> String {
     let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
     format!(
-        "listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN\n\
+        "sasl.enabled.mechanisms=PLAIN\n\
          listener.name.sasl_plaintext.plain.sasl.jaas.config={module} required user_{user}=\"{password}\";\n"
     )
 }

@@ -37,57 +37,6 @@ fn a_login_is_needed_a_wrong_one_is_an_error_and_the_password_is_nowhere() {
     assert_eq!(found, "./pipeline.toml\n");
 }
 
-/// A new password needs a restart of the run, which goes on where it was.
-#[test]
-fn a_password_that_is_changed_ends_the_run_and_the_next_one_goes_on() {
-    const NEW: &str = "another-secret";
-    let options = KafkaOptions { user: Some(("plant".into(), SECRET.into())), ..KafkaOptions::default() };
-    let mut broker = Kafka::start_with(&options);
-    let (from, to) = (topic(&broker, "in", 1), topic(&broker, "out", 1));
-    let sasl = "sasl = { mechanism = 'plain', user = 'plant', password = { env = 'PASSWORD' } }";
-    let job = Job::new(&with(&means(&broker.sasl_address(), &from, &to, "partitions = 'all'"), sasl));
-    send(&broker, &from, &numbered(2, 0, 50), &[]);
-    let run = job.start_in(&[("PASSWORD", SECRET)], &[]);
-    wait_for(&broker, &to, 100, &[&run]);
-    broker.kill();
-    broker.change_password(SECRET, NEW);
-    broker.start();
-    let refused = run.wait().failure();
-    assert!(refused.to_lowercase().contains("authentication") && refused.contains("`sasl`"), "{refused}");
-    assert!(!refused.contains(SECRET), "{refused}");
-    send(&broker, &from, &numbered(2, 50, 100), &[]);
-    let run = job.start_in(&[("PASSWORD", NEW)], &[]);
-    let messages = wait_for(&broker, &to, 200, &[&run]);
-    run.stop().success();
-    check_means(&messages, 2, 100);
-}
-
-#[test]
-#[cfg(feature = "kafka-tls")]
-fn a_login_by_scram_is_encrypted() {
-    let user = Some(("plant".into(), SECRET.into()));
-    let broker = Kafka::start_with(&KafkaOptions { user, tls: true, ..KafkaOptions::default() });
-    let (from, to) = (topic(&broker, "in", 1), topic(&broker, "out", 1));
-    let pipeline = means(&broker.scram_address(), &from, &to, "");
-    let ca = broker.authority().certificate();
-    let login = |password: &str| {
-        let sasl =
-            format!("sasl = {{ mechanism = 'scram-sha-512', user = 'plant', password = '{password}' }}");
-        Job::new(&with(&pipeline, &format!("{sasl}\ntls = {{ ca = '{}' }}", ca.display())))
-    };
-    let wrong = login("not-the-password").start().wait().failure();
-    assert!(
-        wrong.to_lowercase().contains("authentication") && !wrong.contains("not-the-password"),
-        "{wrong}"
-    );
-    send(&broker, &from, &numbered(2, 0, 50), &[]);
-    let job = login(SECRET);
-    let run = job.start();
-    let messages = wait_for(&broker, &to, 100, &[&run]);
-    run.stop().success();
-    check_means(&messages, 2, 50);
-}
-
 #[test]
 #[cfg(feature = "kafka-tls")]
 fn a_broker_is_verified() {

@@ -1,11 +1,8 @@
 //! Payloads with the wire format of a schema registry.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use tidemill_acceptance::{Answer, HttpSink, Job, Kafka, Port, http};
+use tidemill_acceptance::{Answer, HttpSink, Job, Kafka};
 
 use crate::broker::{field, shared, topic, wait_for};
 
@@ -92,47 +89,6 @@ fn a_schema_that_changes_during_the_run_is_followed_and_what_does_not_fit_is_rej
     assert_eq!(values, [Some(1.5), Some(2.5), None, Some(3.5)]);
     assert_eq!(field(&messages[1], "t"), "2026-01-01T00:00:00Z");
     assert_eq!(job.report()["report"]["rejects"]["malformed"], 3, "{}", job.report());
-}
-
-/// A member that is not heard of for `max.poll.interval.ms` loses its partitions; one that waits for the registry is heard of.
-#[test]
-fn while_the_registry_is_away_the_process_stays_in_its_group() {
-    let broker = shared();
-    let (from, to) = (topic(broker, "patient", 2), topic(broker, "from-patient", 1));
-    let registry = HttpSink::start();
-    let is_up = Arc::new(AtomicBool::new(false));
-    let up = Arc::clone(&is_up);
-    registry.answer_by(move |_| match up.load(Ordering::SeqCst) {
-        true => Answer::status(200).with_body(serde_json::json!({ "schema": FIRST }).to_string()),
-        false => Answer::status(503),
-    });
-    let interval = "'max.poll.interval.ms' = '6000', 'session.timeout.ms' = '6000'";
-    let pipeline = pipeline(broker, &from, &to, "avro", &registry).replacen(
-        "payload",
-        &format!("properties = {{ {interval} }}\npayload"),
-        1,
-    );
-    let time = long(1_767_225_600_000);
-    for n in 0..4 {
-        send(broker, &from, &payload(1, &[&time, &f64::from(n).to_le_bytes()]));
-    }
-    let (job, listen) = (Job::new(&pipeline), Port::claim());
-    let address = format!("127.0.0.1:{}", listen.number());
-    let run = job.start_with(&["--state", "state", "--checkpoint-every", "50ms", "--listen", &address]);
-    registry.wait_for(1);
-    // Twice as long as it may not be heard of.
-    std::thread::sleep(Duration::from_secs(13));
-    let (_, metrics) = http::ask(listen.number(), "GET", "/metrics", &[], b"").expect("metrics");
-    let metrics = String::from_utf8(metrics).expect("UTF-8");
-    let waiting = metrics.lines().find(|line| line.starts_with("tidemill_source_waiting_messages{"));
-    assert!(waiting.is_some_and(|line| line.ends_with(" 4")), "{metrics}");
-    is_up.store(true, Ordering::SeqCst);
-    let messages = wait_for(broker, &to, 4, &[&run]);
-    let said = run.stop().success();
-    assert!(!said.contains("went to other processes"), "{said}");
-    let mut values: Vec<_> = messages.iter().map(|message| field(message, "n").as_f64()).collect();
-    values.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
-    assert_eq!(values, [Some(0.0), Some(1.0), Some(2.0), Some(3.0)]);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Several processes read one topic.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use tidemill_acceptance::Job;
-use tidemill_acceptance::chance::Chance;
 
 use crate::broker::{
     Seen, check_means, field, means, numbered, read, send, shared, topic, wait_for, wait_until,
@@ -50,49 +48,6 @@ fn by_sensor(messages: &[Seen]) -> BTreeMap<&str, Vec<&str>> {
         sensors.entry(message.key.as_deref().expect("a key")).or_default().push(&message.value);
     }
     sensors
-}
-
-/// A member that is killed between its checkpoint and its commit leaves messages to the others that it has delivered itself, or will when it is back: so what the group decides is
-/// at least once. Nothing is lost.
-#[test]
-fn a_member_that_is_killed_loses_nothing_and_that_the_group_decides_is_said_to_be_at_least_once() {
-    const SENSORS: usize = 40;
-    const ROUNDS: u64 = 3;
-    let mut chance = Chance::new("a member is killed");
-    let broker = shared();
-    let (from, to) = (topic(broker, "abandoned", 8), topic(broker, "delivered", 2));
-    // As short as the broker permits.
-    let pipeline = means(&broker.address(), &from, &to, "properties = { 'session.timeout.ms' = '6000' }")
-        .replace("[[stage]]\ntype = 'moving_average'\nwindow = 4\n", "");
-    let (first, second) = (Job::new(&pipeline), Job::new(&pipeline));
-    let stay = first.start();
-    stay.wait_for("at least once");
-    let seen = || -> BTreeSet<(String, u64)> {
-        let number = |message: &Seen| field(message, "n").as_f64().expect("a number") as u64;
-        read(broker, &to)
-            .iter()
-            .map(|message| (message.key.clone().expect("a key"), number(message)))
-            .collect()
-    };
-    let mut victim = second.start();
-    for round in 0..ROUNDS {
-        send(broker, &from, &numbered(SENSORS, round * 100, round * 100 + 50), &[]);
-        wait_until("the group reads", || seen().iter().any(|(_, n)| *n >= round * 100));
-        std::thread::sleep(Duration::from_millis(chance.below(1500)));
-        send(broker, &from, &numbered(SENSORS, round * 100 + 50, round * 100 + 100), &[]);
-        std::thread::sleep(Duration::from_millis(chance.below(300)));
-        drop(victim.kill());
-        // Sometimes it is back before the group has noticed.
-        std::thread::sleep(Duration::from_millis(chance.below(12_000)));
-        victim = second.start();
-    }
-    let expected: BTreeSet<(String, u64)> =
-        (0..SENSORS).flat_map(|sensor| (0..ROUNDS * 100).map(move |n| (format!("s{sensor}"), n))).collect();
-    wait_until("all is delivered", || seen().len() == expected.len());
-    victim.stop().success();
-    stay.stop().success();
-    assert!(seen() == expected);
-    println!("{} records were repeated", read(broker, &to).len() - expected.len());
 }
 
 /// A member comes and goes: what is in flight of its partitions is finished first, so that no record is lost or repeated.

@@ -8,7 +8,6 @@ use tidemill_engine::sink::SinkContext;
 use super::Kafka;
 use super::frames::Frames;
 use super::producer::{Session, Writer};
-use crate::parting::let_go;
 use crate::patience::Patience;
 
 /// How long brokers may take to answer a question before the delivery is tried anew.
@@ -52,10 +51,7 @@ impl Delivery {
     pub(super) fn check_topic(&self) -> Result<()> {
         let Some(topic) = &self.writer.topic else { return Ok(()) };
         let patience = Patience { limit: FIRST_ANSWER, ..self.patience.clone() };
-        let session = self.writer.session(&patience)?;
-        let checked = session.check_topic(topic);
-        let_go(session);
-        match checked {
+        match self.writer.session(&patience)?.check_topic(topic) {
             Err(error) if error.is_transient() => Ok(()),
             checked => checked,
         }
@@ -98,11 +94,5 @@ impl Delivery {
             session.send(&block?)?;
         }
         session.finish(epoch)
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        self.session.take().into_iter().for_each(let_go);
     }
 }

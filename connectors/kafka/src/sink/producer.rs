@@ -14,7 +14,6 @@ use super::Compression;
 use super::frames::{Frame, Frames};
 use crate::connection::wrong;
 use crate::failure::{Words, failed, listen};
-use crate::parting::aside;
 use crate::patience::Patience;
 use crate::topic::find;
 
@@ -228,11 +227,9 @@ impl Session {
 
     /// Ends a session in which something has failed, as far as that is possible in a short time. Consumers that read committed messages wait for open transactions.
     pub(super) fn abandon(self) {
-        aside(move || {
-            if self.marker.is_some() {
-                let _transaction_times_out = self.producer.abort_transaction(ABORT);
-            }
-        });
+        if self.marker.is_some() {
+            let _transaction_times_out = self.producer.abort_transaction(ABORT);
+        }
     }
 
     /// The topic of a message.

@@ -33,24 +33,19 @@ impl Brokers<'_> {
     }
 
     /// The offset of `from` in a partition.
-    pub(super) fn offset(&self, from: From, partition: &Partition) -> KafkaResult<i64> {
+    pub(super) fn offset(&self, from: From, (topic, partition): &Partition) -> KafkaResult<i64> {
         if let From::Since(millis) = from
-            && let Some(at) = self.since(millis, &partition.0, partition.1)?
+            && let Some(at) = self.since(millis, topic, *partition)?
         {
             return Ok(at);
         }
-        let (low, high) = self.range(partition)?;
+        let (low, high) = self.member.fetch_watermarks(topic, *partition, self.step)?;
         Ok(match from {
             From::Earliest => low,
             // Not all partitions have as many messages.
             From::At(at) => at.max(low).min(high),
             From::Latest | From::Since(_) => high,
         })
-    }
-
-    /// The offset of the first message of a partition, and the one behind its last message.
-    pub(super) fn range(&self, (topic, partition): &Partition) -> KafkaResult<(i64, i64)> {
-        self.member.fetch_watermarks(topic, *partition, self.step)
     }
 
     /// The offset of the first message that is not older; `None` if there is none.

@@ -1,6 +1,6 @@
 //! The membership in a consumer group: what librdkafka reports while it is polled.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,10 +9,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::statistics::{Partition as PartitionStatistics, Statistics};
 use rdkafka::types::RDKafkaRespErr;
-use tidemill_engine::error::Error;
-use tidemill_engine::meter::SourceMeter;
 
 use crate::failure::Words;
 
@@ -29,22 +26,10 @@ pub(super) enum Change {
     Lost(Vec<Partition>),
 }
 
-/// Where a partition ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct End {
-    /// Behind the last message.
-    pub(super) all: i64,
-    /// Behind the last message that is in no open transaction.
-    pub(super) committed: i64,
-}
-
 /// What the group has decided and not been answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) words: Words,
-    meter: SourceMeter,
-    /// By topic and partition: where it ended when librdkafka last said so.
-    ends: Mutex<HashMap<String, HashMap<i32, End>>>,
     changes: Mutex<VecDeque<Change>>,
     /// Whether revocations are accepted at once.
     is_closing: AtomicBool,
@@ -55,26 +40,6 @@ pub(super) struct Group {
 pub(super) type Member = BaseConsumer<Group>;
 
 impl Group {
-    /// Of the source whose meter this is.
-    pub(super) fn new(meter: SourceMeter) -> Self {
-        Self { meter, ..Self::default() }
-    }
-
-    /// Where a partition ended a short time ago.
-    pub(super) fn end(&self, topic: &str, partition: i32) -> Option<End> {
-        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.get(topic)?.get(&partition).copied()
-    }
-
-    /// Reports whether a broker is connected.
-    fn report(&self, is_connected: bool) {
-        if is_connected {
-            return self.meter.connected();
-        }
-        let why = self.words.reason().map_or_else(String::new, |reason| format!(": {reason}"));
-        self.meter.unanswered(&Error::unavailable(format!("no broker is connected{why}")).transient());
-    }
-
     /// Notes a change, to be answered.
     pub(super) fn change(&self, change: Change) {
         self.changes().push_back(change);
@@ -97,7 +62,6 @@ impl Group {
 
     pub(super) fn note_failed_commit(&self) {
         self.failed_commits.fetch_add(1, Ordering::Relaxed);
-        self.meter.count("failed_commits", 1);
     }
 
     fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
@@ -112,18 +76,6 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.words.error(error, reason);
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.report(statistics.brokers.values().any(|broker| broker.state == "UP"));
-        let known = |partition: &PartitionStatistics| {
-            // Before the first answer they are negative.
-            let end = End { all: partition.hi_offset, committed: partition.ls_offset };
-            (end.all >= 0).then_some((partition.partition, end))
-        };
-        let topics = statistics.topics.into_values();
-        let ends = topics.map(|topic| (topic.topic, topic.partitions.values().filter_map(known).collect()));
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends.collect();
     }
 }
 

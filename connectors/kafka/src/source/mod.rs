@@ -6,25 +6,20 @@
 //! | `reader` | the running source: messages become lines |
 //! | `group` | what librdkafka reports about the consumer group |
 //! | `assignment` | the answers to it |
-//! | `begin`, `topics` | questions to the brokers: where partitions begin, which there are |
-//! | `halt` | reading stops for a while, and goes on where it was |
+//! | `begin` | questions to the brokers |
 //! | `registry` | payloads with the wire format of a schema registry |
 //! | `slots`, `positions` | how far each partition is read; what checkpoints have of it |
-//! | `mark` | what a message is known by |
 
 mod assignment;
 mod begin;
 mod fields;
 mod group;
-mod halt;
-mod mark;
 mod partitions;
 mod positions;
 mod reader;
 mod registry;
 mod slots;
 mod start;
-mod topics;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,7 +38,6 @@ use crate::connection::Connection;
 use crate::patience::Patience;
 use crate::sink::topic::check_name;
 use fields::{Field, envelope};
-use partitions::Fixed;
 use reader::{Reader, Setup};
 use registry::Registry;
 pub use registry::RegistryOptions;
@@ -63,19 +57,14 @@ const PAYLOADS: &[Payload] = &[
 /// How long brokers may take to answer when the run begins.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 
-/// Settings of librdkafka that `properties` may change.
-const DEFAULTS: &[(&str, &str)] = &[
-    // What is fetched ahead.
-    ("queued.max.messages.kbytes", "16384"),
-    // When to fetch again where so much was waiting: librdkafka's own second leaves brokers and workers idle (five million small messages: 22.8 s).
-    ("fetch.queue.backoff.ms", "5"),
-    // How long a member of the group may not be heard of: as long do its partitions wait for it when it has ended.
-    ("session.timeout.ms", "10000"),
-    // Kafka has checksums of its messages, which librdkafka does not look at by default.
-    ("check.crcs", "true"),
-    // How often it says where partitions end, for the number of messages that wait.
-    ("statistics.interval.ms", "2000"),
-];
+/// Bytes that librdkafka fetches ahead.
+const QUEUE_KIB: &str = "16384";
+
+/// When to fetch again where so much was waiting: librdkafka's own second leaves brokers and workers idle (five million small messages: 22.8 s).
+const FULL_MS: &str = "5";
+
+/// How long a member of the group may not be heard of: as long do its partitions wait for it when it has ended.
+const SESSION_MS: &str = "10000";
 
 /// Messages of topics.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,16 +86,15 @@ pub struct Topics {
     pub topic: OneOrMany,
     /// The consumer group. Processes of the same group divide the partitions among them, and positions are committed to it.
     pub group: String,
-    /// Reads these partitions, always: "0-3" or "0,2,5-7", or "all", also those that are added later. Without it, the group decides which partitions this process reads, and that
-    /// may change: then the stages begin anew with the sensors of a partition that has moved, and messages may be read twice, so that records are delivered at least once.
+    /// Reads only these partitions, always: "0-3" or "0,2,5-7". Without it, the group decides which partitions this process reads, and that may change: then the
+    /// stages begin anew with the sensors of a partition that has moved.
     #[serde(default)]
     pub partitions: Option<String>,
     /// Where a partition is read from if neither a checkpoint nor the group has a position: "earliest", "latest", a time such as "2026-01-31T08:00:00Z" (the first message that is
     /// not older), or an offset.
     #[serde(default)]
     pub offset: Start,
-    /// What happens if messages were deleted before they were read (`retention.ms` of the topic), or the topic was deleted and made anew: "stop" ends the run, "accept" goes on with the
-    /// first message that is there.
+    /// What happens if messages were deleted before they were read (`retention.ms` of the topic): "stop" ends the run, "accept" goes on with the first message that is there.
     #[serde(default)]
     pub gaps: Gaps,
     /// Which messages of transactions are read: "read_committed" waits for the end of a transaction and leaves out the aborted ones, "read_uncommitted" reads all.
@@ -170,7 +158,7 @@ impl Topics {
         }
     }
 
-    fn fixed(&self) -> Result<Option<Fixed>> {
+    fn fixed(&self) -> Result<Option<Vec<i32>>> {
         self.partitions.as_deref().map(partitions::parse).transpose()
     }
 
@@ -223,7 +211,6 @@ impl Kafka {
         }
     }
 
-    /// The settings of the client.
     fn config(&self) -> Result<rdkafka::ClientConfig> {
         let mut config = self.connection.config()?;
         let reset = match self.topics.gaps {
@@ -242,9 +229,13 @@ impl Kafka {
         ] {
             config.set(name, value);
         }
-        for (name, value) in DEFAULTS {
+        for (name, value) in [
+            ("queued.max.messages.kbytes", QUEUE_KIB),
+            ("fetch.queue.backoff.ms", FULL_MS),
+            ("session.timeout.ms", SESSION_MS),
+        ] {
             if config.get(name).is_none() {
-                config.set(*name, *value);
+                config.set(name, value);
             }
         }
         Ok(config)
@@ -276,15 +267,6 @@ impl SourceSpec for Kafka {
 
     fn traits(&self) -> Traits {
         Traits { is_bounded: false, is_replayable: false, is_open: true, recovery: Recovery::Replayed }
-    }
-
-    fn repeats(&self) -> Vec<&'static str> {
-        match self.topics.partitions {
-            Some(_) => Vec::new(),
-            None => vec![
-                "the group may give partitions to another process, which reads messages again if this one is killed or not heard of: `partitions` fixes them",
-            ],
-        }
     }
 
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
@@ -326,31 +308,7 @@ impl SourceSpec for Kafka {
             patience: Patience { stop: Arc::clone(&options.stop), limit: FIRST_ANSWER },
             keeps_place: options.keeps_place,
             resumes: options.resume.is_some(),
-            accepts_gaps: self.topics.gaps == Gaps::Accept,
-            reads_committed: self.topics.isolation == Isolation::ReadCommitted,
-            meter: options.meter.clone(),
         };
         Ok(Box::new(MessageSource::new(Reader::new(setup, registry), lines)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tidemill_engine::Pipeline;
-
-    /// What a group decides cannot be had exactly once: a member that is killed between its checkpoint and its commit leaves messages to another one that it delivers as well.
-    #[test]
-    fn exactly_once_needs_fixed_partitions() {
-        let told = |option: &str| {
-            let topic = "brokers = '127.0.0.1:9'\ntopic = 't'\ngroup = 'g'\npayload = 'number'\n";
-            let sink = "[[sink]]\ntype = 'csv'\npath = 'out.csv'\n";
-            let toml = format!("[source]\ntype = 'kafka'\n{topic}{option}\n{sink}");
-            let pipeline = Pipeline::from_toml(&toml).expect("a pipeline");
-            pipeline.guarantees().expect("a graph")[0].told(&pipeline)
-        };
-        assert!(told("").starts_with("at least once: the group may give"), "{}", told(""));
-        for fixed in ["partitions = '0-3'", "partitions = 'all'"] {
-            assert!(told(fixed).starts_with("exactly once"), "{}", told(fixed));
-        }
     }
 }

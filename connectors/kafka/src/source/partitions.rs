@@ -1,4 +1,4 @@
-//! Fixed partitions, as the option writes them: "0-3,7", "all".
+//! Fixed partitions, as the option writes them: "0-3,7".
 
 use std::collections::BTreeSet;
 
@@ -7,41 +7,11 @@ use tidemill_engine::error::{Error, Result};
 /// More partitions are a mistake.
 const MOST: usize = 100_000;
 
-/// The partitions that a process reads whatever the group decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fixed {
-    /// These, of each topic.
-    Listed(Vec<i32>),
-    /// All that there are, and those that are added.
-    All,
-}
-
-impl Fixed {
-    /// Those of a topic with so many partitions.
-    pub(super) fn of(&self, count: i32) -> Vec<i32> {
-        match self {
-            Self::Listed(partitions) => partitions.clone(),
-            Self::All => (0..count).collect(),
-        }
-    }
-
-    /// The first one that a topic with so many partitions does not have.
-    pub(super) fn missing(&self, count: i32) -> Option<i32> {
-        match self {
-            Self::Listed(partitions) => partitions.iter().copied().find(|partition| *partition >= count),
-            Self::All => None,
-        }
-    }
-}
-
 /// The partitions in `written`.
 ///
 /// # Errors
 /// A configuration error that says what is wrong.
-pub(super) fn parse(written: &str) -> Result<Fixed> {
-    if written == "all" {
-        return Ok(Fixed::All);
-    }
+pub(super) fn parse(written: &str) -> Result<Vec<i32>> {
     let mut all = BTreeSet::new();
     for part in written.split(',') {
         let (first, last) = range(part.trim()).ok_or_else(|| wrong(written))?;
@@ -50,7 +20,7 @@ pub(super) fn parse(written: &str) -> Result<Fixed> {
         }
         all.extend(first..=last);
     }
-    Ok(Fixed::Listed(all.into_iter().collect()))
+    Ok(all.into_iter().collect())
 }
 
 fn range(part: &str) -> Option<(i32, i32)> {
@@ -63,7 +33,7 @@ fn range(part: &str) -> Option<(i32, i32)> {
 
 fn wrong(written: &str) -> Error {
     Error::config(format!("`partitions` {written:?} are not partitions"))
-        .with_help("write \"0-3\" or \"0,2,5-7\", or \"all\"")
+        .with_help("write \"0-3\" or \"0,2,5-7\"")
 }
 
 #[cfg(test)]
@@ -72,10 +42,9 @@ mod tests {
 
     #[test]
     fn numbers_and_ranges() {
-        assert_eq!(parse("0-3").expect("a range"), Fixed::Listed(vec![0, 1, 2, 3]));
-        assert_eq!(parse("7, 1-2,2").expect("a list"), Fixed::Listed(vec![1, 2, 7]));
-        assert_eq!(parse("all").expect("a word").of(3), [0, 1, 2]);
-        for text in ["", "-1", "3-1", "a", "1-", "0-99999999", "1,,2", "all,1"] {
+        assert_eq!(parse("0-3").expect("a range"), [0, 1, 2, 3]);
+        assert_eq!(parse("7, 1-2,2").expect("a list"), [1, 2, 7]);
+        for text in ["", "-1", "3-1", "a", "1-", "0-99999999", "1,,2"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

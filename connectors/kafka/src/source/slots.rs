@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Member, Partition};
-use super::mark::Mark;
-use super::positions::Place;
 
 /// A partition and how far it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,29 +14,12 @@ pub(super) struct Slot {
     pub(super) partition: i32,
     /// The offset behind the last message that was read.
     pub(super) next: i64,
-    /// The last message that was read.
-    pub(super) last: Option<Mark>,
-    /// Whether that message is still to be met: it is read once more when the partition is taken.
-    is_unmet: bool,
     /// The offset behind the last message that is in a durable checkpoint.
     pub(super) durable: i64,
     /// The offset that was committed last.
     committed: i64,
     /// Whether it is about to be given up: no message of it is read any more.
     pub(super) is_leaving: bool,
-    /// Whether nothing of it is fetched for now.
-    pub(super) is_paused: bool,
-}
-
-/// What a message is for the reader of its partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Met {
-    /// One that was not read yet.
-    New,
-    /// One that was read.
-    Old,
-    /// Another one than was read at this offset.
-    Other,
 }
 
 /// All of them.
@@ -51,63 +31,10 @@ pub(super) struct Slots {
 }
 
 impl Slot {
-    /// A partition that is read from `place` on.
-    pub(super) fn new((topic, partition): Partition, place: Place) -> Self {
-        let Place { next, last } = place;
-        Self {
-            topic,
-            partition,
-            next,
-            last,
-            is_unmet: last.is_some(),
-            durable: next,
-            // Committed with the first checkpoint, even if nothing was read: then the group knows where it begins.
-            committed: -1,
-            is_leaving: false,
-            is_paused: false,
-        }
-    }
-
-    /// How far it is read.
-    pub(super) fn place(&self) -> Place {
-        Place { next: self.next, last: self.last }
-    }
-
-    /// The offset to fetch from.
-    pub(super) fn fetches_from(&self) -> i64 {
-        self.last.filter(|_| self.is_unmet).map_or(self.next, |last| last.at)
-    }
-
-    /// What the message at `offset` is, of which `mark` is asked only if that decides.
-    #[inline]
-    pub(super) fn meet(&mut self, offset: i64, mark: impl FnOnce() -> Mark) -> Met {
-        if self.is_unmet {
-            // If the last message was deleted since, nothing can be compared.
-            if let Some(last) = self.last.filter(|last| last.at == offset)
-                && last != mark()
-            {
-                return Met::Other;
-            }
-            self.is_unmet = false;
-        }
-        if offset < self.next { Met::Old } else { Met::New }
-    }
-
-    /// A message was read.
-    #[inline]
-    pub(super) fn read(&mut self, mark: Mark) {
-        self.next = mark.at + 1;
-        self.last = Some(mark);
-    }
-
-    /// Which partition it is.
-    pub(super) fn name(&self) -> Partition {
-        (Arc::clone(&self.topic), self.partition)
-    }
-
-    /// Begins anew at `next`: the topic was made anew.
-    pub(super) fn begin_anew(&mut self, next: i64) {
-        *self = Self { is_paused: self.is_paused, ..Self::new(self.name(), Place { next, last: None }) };
+    /// A partition that is read from `next` on.
+    pub(super) fn new((topic, partition): Partition, next: i64) -> Self {
+        // Committed with the first checkpoint, even if nothing was read: then the group knows where it begins.
+        Self { topic, partition, next, durable: next, committed: -1, is_leaving: false }
     }
 
     fn is(&self, topic: &str, partition: i32) -> bool {
@@ -165,15 +92,6 @@ impl Slots {
     }
 }
 
-/// The offsets to fetch from.
-pub(super) fn offsets<'s>(slots: impl IntoIterator<Item = &'s Slot>) -> KafkaResult<TopicPartitionList> {
-    let mut offsets = TopicPartitionList::new();
-    for slot in slots {
-        offsets.add_partition_offset(&slot.topic, slot.partition, Offset::Offset(slot.fetches_from()))?;
-    }
-    Ok(offsets)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +100,7 @@ mod tests {
     fn the_partition_of_a_message_is_found_and_removed() {
         let mut slots = Slots::default();
         for (topic, partition) in [("a", 0), ("a", 1), ("b", 0)] {
-            slots.add(Slot::new((topic.into(), partition), Place { next: 5, last: None }));
+            slots.add(Slot::new((topic.into(), partition), 5));
         }
         slots.find("b", 0).expect("it is there").next = 7;
         assert_eq!(slots.find("a", 1).map(|slot| slot.next), Some(5));
@@ -192,22 +110,5 @@ mod tests {
         assert_eq!(removed.iter().map(|slot| slot.next).collect::<Vec<_>>(), [5, 7]);
         assert!(slots.find("b", 0).is_none());
         assert!(slots.find("a", 1).is_some());
-    }
-
-    #[test]
-    fn the_last_message_is_met_again_or_is_another_one() {
-        let mark = |at: i64, hash: u64| Mark { at, time: 1, hash };
-        let slot = || Slot::new(("t".into(), 0), Place { next: 8, last: Some(mark(5, 1)) });
-        assert_eq!(slot().fetches_from(), 5);
-        let mut same = slot();
-        assert_eq!(same.meet(5, || mark(5, 1)), Met::Old);
-        assert_eq!((same.fetches_from(), same.place()), (8, slot().place()));
-        assert_eq!(same.meet(8, || mark(8, 2)), Met::New);
-        let mut other = slot();
-        assert_eq!(other.meet(5, || mark(5, 2)), Met::Other);
-        // Asked again, it is still another one.
-        assert_eq!(other.meet(5, || mark(5, 2)), Met::Other);
-        // It was deleted, or compacted away.
-        assert_eq!(slot().meet(9, || mark(9, 2)), Met::New);
     }
 }

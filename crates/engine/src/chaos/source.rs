@@ -43,10 +43,6 @@ impl SourceSpec for FaultySource {
         self.inner.losses()
     }
 
-    fn repeats(&self) -> Vec<&'static str> {
-        self.inner.repeats()
-    }
-
     fn files(&self, outputs: &Outputs) -> Vec<PathBuf> {
         self.inner.files(outputs)
     }

@@ -67,12 +67,6 @@ impl Guarantee {
         Self { source: at.0, sink: at.1, losses, repeats }
     }
 
-    /// The same, for a source that has these reasons of its own to repeat records.
-    fn with_repeats(mut self, repeats: Vec<&'static str>) -> Self {
-        self.repeats.splice(0..0, repeats);
-        self
-    }
-
     /// Its name.
     pub fn delivery(&self) -> Delivery {
         match (self.losses.is_empty(), self.repeats.is_empty()) {
@@ -141,8 +135,7 @@ impl Pipeline {
             let sources = graph.sources_of_sink(at).into_iter();
             sources.map(move |source| {
                 let spec = &self.sources[source].spec;
-                let guarantee = Guarantee::new((source, at), spec.traits().recovery, spec.losses(), sink);
-                guarantee.with_repeats(spec.repeats())
+                Guarantee::new((source, at), spec.traits().recovery, spec.losses(), sink)
             })
         });
         all.collect()
@@ -207,12 +200,6 @@ mod tests {
         let redelivered = [0, 1].map(|at| of(at, Vec::new()).delivery());
         assert_eq!(redelivered, [Delivery::AtLeastOnce; 2]);
         assert_eq!(of(0, vec!["nobody keeps them"]).delivery(), Delivery::AnyNumber);
-        let replayed = Guarantee::new((0, 0), Recovery::Replayed, Vec::new(), &sink[0]);
-        let repeats = replayed.with_repeats(vec!["others may read them too"]);
-        assert_eq!(
-            (repeats.delivery(), repeats.reasons()),
-            (Delivery::AtLeastOnce, "others may read them too".to_owned())
-        );
     }
 
     /// A sink that is never answered.

@@ -241,12 +241,6 @@ pub trait SourceSpec: Send + Sync {
         Vec::new()
     }
 
-    /// Why records may be read again that are in its last checkpoint, besides what its [`Recovery`] says: a clause for each reason. With one, the pipeline's guarantee is at
-    /// best at least once.
-    fn repeats(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
-
     /// The files that it will read in a run that writes `outputs`: for display, and to refuse a run that would overwrite its own input.
     /// Empty for sources without files.
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {

@@ -43,10 +43,6 @@ impl SourceSpec for Shredded {
         self.inner.losses()
     }
 
-    fn repeats(&self) -> Vec<&'static str> {
-        self.inner.repeats()
-    }
-
     fn ticks(&self) -> bool {
         self.inner.ticks()
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | another schema, during the run | it is asked for, and the payload is decoded with it: fields that the pipeline does not name are treated as unknown ones, missing ones are null |
 //! | a number that the registry does not have, a schema of another kind, data that does not fit | the message is rejected |
-//! | no answer of the registry | the source waits, stays in its group, and reads on when it answers |
+//! | no answer of the registry | the source waits, and reads on when it answers |
 
 mod avro;
 
@@ -24,7 +24,6 @@ use tidemill_connect::http::{Answer, Client, Endpoint, authorization, duration, 
 use tidemill_connect::tls::Tls;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::files::Base;
-use tidemill_engine::resilience::Backoff;
 use tidemill_engine::secret::Secret;
 
 /// A schema is not larger.
@@ -70,8 +69,8 @@ pub(in crate::source) enum Content<'p> {
     Text(Cow<'p, [u8]>),
     /// The message cannot be read.
     Rejected(String),
-    /// The registry does not answer, and is asked again then.
-    Later(Instant),
+    /// The registry does not answer.
+    Later,
 }
 
 /// A client of the registry, and what it has answered.
@@ -82,9 +81,6 @@ pub(in crate::source) struct Registry {
     path: String,
     is_avro: bool,
     schemas: HashMap<u32, Known>,
-    backoff: Backoff,
-    /// When it may be asked again.
-    again: Option<Instant>,
 }
 
 enum Known {
@@ -124,8 +120,6 @@ impl Registry {
             path,
             is_avro,
             schemas: HashMap::new(),
-            backoff: Backoff::default(),
-            again: None,
         })
     }
 
@@ -141,16 +135,10 @@ impl Registry {
             // The data says itself what it is.
             return Ok(Content::Text(data.into()));
         }
-        if let Some(again) = self.again.filter(|again| Instant::now() < *again && !self.knows(id)) {
-            return Ok(Content::Later(again));
-        }
         let schema = match self.schema(id) {
             Ok(Known::Schema(schema)) => Arc::clone(schema),
             Ok(Known::Unusable(why, _)) => return Ok(Content::Rejected(why.clone())),
-            Err(error) if error.is_transient() => {
-                let again = Instant::now() + self.backoff.delay(error.retry_after());
-                return Ok(Content::Later(*self.again.insert(again)));
-            }
+            Err(error) if error.is_transient() => return Ok(Content::Later),
             Err(error) => return Err(error),
         };
         Ok(match avro::to_json(&schema, data) {
@@ -159,17 +147,13 @@ impl Registry {
         })
     }
 
-    fn knows(&self, id: u32) -> bool {
-        self.schemas.get(&id).is_some_and(|known| match known {
+    fn schema(&mut self, id: u32) -> Result<&Known> {
+        let is_known = self.schemas.get(&id).is_some_and(|known| match known {
             Known::Schema(_) => true,
             Known::Unusable(_, since) => since.elapsed() < FORGET,
-        })
-    }
-
-    fn schema(&mut self, id: u32) -> Result<&Known> {
-        if !self.knows(id) {
+        });
+        if !is_known {
             let known = self.ask(id)?;
-            self.backoff.reset();
             if self.schemas.len() >= MOST {
                 self.schemas.clear();
             }
