@@ -41,6 +41,9 @@ const RESERVED: &[&str] = &[
     "transactional.id",
 ];
 
+/// What the names of such settings begin with: how brokers are verified, and how this client proves who it is.
+const RESERVED_PREFIXES: &[&str] = &["enable.sasl.", "enable.ssl.", "sasl.", "ssl."];
+
 /// How the cluster is reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Connection {
@@ -197,7 +200,8 @@ fn encrypt(tls: &Tls, config: &mut ClientConfig) -> Result<()> {
 
 /// Whether `properties` must not set this.
 fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name) || name.starts_with("sasl.") || name.starts_with("ssl.") || name.ends_with("_cb")
+    let is_of_options = RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    RESERVED.contains(&name) || is_of_options || name.ends_with("_cb")
 }
 
 /// A setting that librdkafka does not accept. Its value is not repeated: it may be a secret.
@@ -232,7 +236,14 @@ mod tests {
 
     #[test]
     fn what_the_guarantees_depend_on_cannot_be_set() {
-        for name in ["enable.auto.commit", "transactional.id", "sasl.password", "ssl.key.pem"] {
+        for name in [
+            "enable.auto.commit",
+            "transactional.id",
+            "sasl.password",
+            "ssl.key.pem",
+            "enable.ssl.certificate.verification",
+            "enable.sasl.oauthbearer.unsecure.jwt",
+        ] {
             let error = with(name, "x").check().expect_err(name);
             assert!(error.message().contains("must not set"), "{error}");
         }
