@@ -52,7 +52,7 @@ impl Load {
     fn start(port: u16) -> Self {
         let (sent, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, stop) = (Arc::clone(&sent), Arc::clone(&is_over));
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             let mut stream = connect(port);
             let begun = Instant::now();
             let mut lines = String::new();
@@ -68,6 +68,7 @@ impl Load {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         });
+        let thread = thread.expect("a thread");
         Self { sent, is_over, thread }
     }
 

@@ -168,13 +168,13 @@ mod tests {
     use crate::server::options::tests::reading;
     use proptest::prelude::*;
 
-    /// What is found in a body of this server, whose requests have `values`.
+    /// What is found in a body of this server, whose requests have `values`, again and again, for as many fields as there are.
     fn found(
         (contents, fields): &(Contents, Fields),
         body: impl Into<Vec<u8>>,
         values: &[&str],
     ) -> Result<Findings, u16> {
-        let values: Values = values.iter().map(|&value| Some(value.to_owned())).collect();
+        let values: Values = values.iter().cycle().take(8).map(|&value| Some(value.to_owned())).collect();
         let read = contents.read(body.into());
         let found = read.and_then(|content| contents.check(&content, fields, &values, Timestamp::MIN));
         found.map_err(|refusal| refusal.0.as_u16())
