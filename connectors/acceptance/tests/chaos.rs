@@ -14,11 +14,13 @@ use tidemill_acceptance::{Job, Postgres};
 
 const RECORDS: usize = 20_000;
 
-/// A job from a file to the table `readings` of `postgres`. Its breaker is open for a short time only, so that an outage does not take long.
+/// A job from a file to the table `readings` of `postgres`. Its breaker opens though many deliveries have succeeded just before, and for a short time only.
 fn job(postgres: &Postgres) -> Job {
     let source = "[source]\ntype = 'csv'\npath = 'in.csv'\ntime = 'time'\nsensor = 'sensor'\n";
     let sink = format!("type = 'postgres'\nurl = '{}'\ntable = 'readings'", postgres.url());
-    let job = Job::new(&format!("{source}[[sink]]\n{sink}\nbreaker = {{ open = '300ms' }}\n"));
+    let job = Job::new(&format!(
+        "{source}[[sink]]\n{sink}\nbreaker = {{ failures = 0.1, calls = 2, within = '2s', open = '300ms' }}\n"
+    ));
     let mut lines = String::from("time,sensor,value\n");
     for at in 0..RECORDS {
         writeln!(lines, "2026-01-01T0{}:{:02}:{:02}Z,s{},{at}", at / 3600, at / 60 % 60, at % 60, at % 7)

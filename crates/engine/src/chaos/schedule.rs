@@ -145,7 +145,7 @@ pub enum Moment {
     Writing(u32),
 }
 
-/// How many deliveries fail in an outage at least: with so many, a circuit breaker opens that has the default options.
+/// How many deliveries fail in an outage at least: a circuit breaker with the default options opens, if few were successful just before.
 const OUTAGE: u32 = 5;
 
 /// The latest begin of a fault, so that something is left to recover with.
