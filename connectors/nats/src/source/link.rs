@@ -1,34 +1,32 @@
 //! The thread of the connection. The client of the library connects again by itself; what is made anew here is a consumer that is gone.
 //!
-//! It begins with [`Link::start`] and ends when the server has refused something, or the [`Link`] is dropped; that sends what is still to be acknowledged first,
-//! which takes [`FAREWELL`] at most.
+//! It begins with [`Link::start`] and ends when the server has refused something, or the [`Link`] is closed or dropped; that sends what is still to be acknowledged first,
+//! which takes [`FAREWELL`] at most, whatever the server does.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::cell::{Cell, RefCell};
+use std::future::ready;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use async_nats::{Client, Event, ServerError};
+use async_nats::{Client, ClientError, Event, Server, ServerError, ServerInfo};
 use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::time::Clock;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::sleep;
 
-use super::progress::Reply;
+use super::progress::{Newest, Reply};
 use super::stream::{Reading, Streamed};
 use super::{Arrived, plain};
 use crate::connection::Connection;
 use crate::failure;
 
 /// How long the client may take to send what is left.
-pub(super) const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How long the server may take to say that it has acknowledgements.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What the reader asks for.
 pub(super) enum Command {
@@ -59,6 +57,8 @@ pub(super) enum What {
 pub(super) struct Shared {
     /// Everything up to here was read and acknowledged.
     pub(super) floor: Arc<AtomicU64>,
+    /// The newest message that was read.
+    newest: Mutex<Newest>,
     /// How many messages the server sends before the first is acknowledged.
     pub(super) window: AtomicU64,
     /// Messages that the stream no longer had when the run resumed.
@@ -69,11 +69,24 @@ pub(super) struct Shared {
     pub(super) reconnected: Notify,
 }
 
+impl Shared {
+    pub(super) fn newest(&self) -> Newest {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_newest(&self, newest: Newest) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+    }
+}
+
 /// The thread, as the reader sees it.
 pub(super) struct Link {
     commands: UnboundedSender<Command>,
-    start: Option<oneshot::Sender<i64>>,
+    /// Takes who reads.
+    start: Option<oneshot::Sender<u64>>,
     inbox: Arc<Inbox<Arrived>>,
+    /// The reader closes: commands before that may take [`FAREWELL`].
+    closing: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -87,22 +100,39 @@ impl Link {
         let (start, started) = oneshot::channel();
         let failed = |error: std::io::Error| Error::io("cannot start a thread for", "NATS", &error);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (closing, is_closing) = watch::channel(false);
         let worker = Worker { receiving, inbox: Arc::clone(&inbox), shared, commands: received };
-        let work = move || runtime.block_on(worker.run(started));
+        let work = move || {
+            runtime.block_on(worker.run(started, is_closing));
+            // A name that is being looked up is not waited for.
+            runtime.shutdown_background();
+        };
         let thread = thread::Builder::new().name("nats".into()).spawn(work).map_err(failed)?;
-        Ok(Self { commands, start: Some(start), inbox, thread: Some(thread) })
+        Ok(Self { commands, start: Some(start), inbox, closing, thread: Some(thread) })
     }
 
-    /// Begins to receive from the stream that was made at this time, if that is known.
-    pub(super) fn begin(&mut self, created: i64) {
+    /// Begins to receive, for this owner.
+    pub(super) fn begin(&mut self, owner: u64) {
         if let Some(start) = self.start.take() {
-            let _after_the_end = start.send(created);
+            let _after_the_end = start.send(owner);
         }
+    }
+
+    /// Whether [`Link::begin`] is still to come.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.start.is_some()
     }
 
     /// Lets the thread do this. Nothing happens after its end.
     pub(super) fn send(&self, command: Command) {
         let _after_the_end = self.commands.send(command);
+    }
+
+    /// Lets the thread do what it was told before, and end.
+    pub(super) fn close(&self) {
+        // First, so that whoever has met the command knows it too.
+        self.closing.send_replace(true);
+        self.send(Command::Close);
     }
 }
 
@@ -110,7 +140,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.inbox.close();
         self.start = None;
-        self.send(Command::Close);
+        self.close();
         if let Some(thread) = self.thread.take() {
             // A panic has nothing more to say: the messages are not acknowledged.
             drop(thread.join());
@@ -127,12 +157,16 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, started: oneshot::Receiver<i64>) {
-        let error = self.receive(started).await.err();
-        self.inbox.end(error);
+    async fn run(mut self, started: oneshot::Receiver<u64>, mut is_closing: watch::Receiver<bool>) {
+        let ended = tokio::select! {
+            ended = self.receive(started) => ended,
+            // The server is away, or does not answer: what was to be acknowledged comes again.
+            () = overdue(&mut is_closing) => Ok(()),
+        };
+        self.inbox.end(ended.err());
     }
 
-    async fn receive(&mut self, started: oneshot::Receiver<i64>) -> Result<()> {
+    async fn receive(&mut self, started: oneshot::Receiver<u64>) -> Result<()> {
         let Self { receiving, inbox, shared, commands } = self;
         let client = connected(&receiving.connection, inbox, shared).await?;
         let Receiving { connection, filters, clock, what } = receiving;
@@ -147,7 +181,6 @@ impl Worker {
                 }
             }
             What::Stream(streamed) => {
-                let name = RefCell::new(None);
                 let mut reading = Reading {
                     url,
                     client: &client,
@@ -156,21 +189,22 @@ impl Worker {
                     inbox,
                     shared,
                     clock,
-                    consumer: &name,
-                    is_resumed: false,
+                    consumer: RefCell::new(None),
+                    dropped: Cell::new(0),
+                    owner: 0,
                 };
                 let stream = reading.stream().await?;
                 inbox.ready();
                 // An error: the reader is gone.
-                let Ok(created) = started.await else { return Ok(()) };
-                reading.check(&stream, created)?;
+                let Ok(owner) = started.await else { return Ok(()) };
+                reading.owner = owner;
                 tokio::select! {
-                    error = reading.receive(&stream) => return Err(error),
-                    () = acknowledge(&client, &stream, &name, shared, streamed.is_late, commands) => {}
+                    error = reading.receive() => return Err(error),
+                    acknowledged = reading.acknowledge(&stream, commands) => acknowledged?,
                 }
             }
         }
-        let _late = timeout(FAREWELL, client.flush()).await;
+        let _lost = client.flush().await;
         Ok(())
     }
 }
@@ -182,7 +216,7 @@ async fn connected(
     shared: &Arc<Shared>,
 ) -> Result<Client> {
     let (counts, shared, url) = (Arc::clone(inbox), Arc::clone(shared), connection.url.clone());
-    let options = connection.options()?.event_callback(move |event| {
+    let happened = move |event: Event| {
         match event {
             Event::Connected => {
                 counts.count(|all| all.made += 1);
@@ -192,20 +226,44 @@ async fn connected(
             }
             Event::Disconnected => counts.count(|all| all.lost += 1),
             Event::SlowConsumer(_) => counts.count(|all| all.dropped += 1),
-            Event::ServerError(ServerError::AuthorizationViolation) => {
-                counts.end(Some(failure::refused(&url, "authorization violation")));
-            }
-            Event::ServerError(ServerError::Other(why))
-                if why.to_ascii_lowercase().contains("permissions") =>
-            {
-                counts.end(Some(failure::refused(&url, &why)));
+            Event::ServerError(error) => refused(&counts, &url, &says(&error)),
+            Event::ClientError(error) => {
+                counts.count(|all| all.failed += 1);
+                if let ClientError::Other(why) = error {
+                    refused(&counts, &url, &why);
+                }
             }
             _ => {}
         }
-        async {}
-    });
+        ready(())
+    };
+    let (ends, url) = (Arc::clone(inbox), connection.url.clone());
+    // Asked before each attempt to connect again: the event of the last one has less to say.
+    let attempt = move |servers: Vec<Server>, _: ServerInfo| {
+        let last = servers.iter().map(|server| server.last_error.as_deref().unwrap_or_default());
+        if let Some(why) = failure::lasting_of_all(last) {
+            refused(&ends, &url, why);
+        }
+        ready(None)
+    };
+    let options = connection.options()?.event_callback(happened).reconnect_to_server_callback(attempt);
     let servers = connection.servers()?;
     options.connect(servers).await.map_err(|error| failure::connecting(&connection.url, &error))
+}
+
+/// Ends the run if the reason is one that does not pass.
+fn refused(inbox: &Inbox<Arrived>, url: &str, why: &str) {
+    if let Some(lasting) = failure::Lasting::of(why) {
+        inbox.end(Some(lasting.error(url, why)));
+    }
+}
+
+/// The words of the server.
+fn says(error: &ServerError) -> String {
+    match error {
+        ServerError::Other(why) => why.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// Waits until the reader closes.
@@ -213,33 +271,9 @@ async fn closed(commands: &mut UnboundedReceiver<Command>) {
     while let Some(Command::Acknowledge(_)) = commands.recv().await {}
 }
 
-/// Acknowledges what is durable, until the reader closes.
-async fn acknowledge(
-    client: &Client,
-    stream: &super::stream::Stream,
-    consumer: &RefCell<Option<String>>,
-    shared: &Shared,
-    is_late: bool,
-    commands: &mut UnboundedReceiver<Command>,
-) {
-    while let Some(Command::Acknowledge(mut durable)) = commands.recv().await {
-        let Some((_, last)) = durable.pop() else { continue };
-        for (_, reply) in durable {
-            // What is lost with the connection comes again, and is acknowledged then.
-            let _lost = client.publish(String::from(reply), "+ACK".into()).await;
-        }
-        let last = String::from(last);
-        if !is_late {
-            let _lost = client.publish(last, "+ACK".into()).await;
-            continue;
-        }
-        // The answer to the last one says that the server has all of them.
-        let name = consumer.borrow().clone();
-        let answer = timeout(ANSWER, client.request(last, "+ACK".into())).await;
-        if let (Ok(Ok(_)), Some(name)) = (answer, name)
-            && let Ok(state) = stream.consumer_info(name).await
-        {
-            shared.floor.fetch_max(state.ack_floor.stream_sequence, Ordering::AcqRel);
-        }
-    }
+/// Returns when it is too late for what the reader asked for before it closed.
+async fn overdue(is_closing: &mut watch::Receiver<bool>) {
+    // An error: the reader is gone.
+    let _gone = is_closing.wait_for(|is_closing| *is_closing).await;
+    sleep(FAREWELL).await;
 }

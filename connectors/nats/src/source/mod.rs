@@ -5,9 +5,11 @@
 //! | `link` | the thread of the connection |
 //! | `plain` | messages without JetStream |
 //! | `stream` | messages of a stream |
+//! | `consumer` | the consumer from which they are pulled, and whose it is |
 //! | `subscription` | the reader: messages become lines |
 //! | `progress` | which messages of a stream were read |
 
+mod consumer;
 mod link;
 mod plain;
 mod progress;
@@ -67,6 +69,10 @@ pub struct Subscription {
     /// run.
     #[serde(default)]
     pub consumer: Option<String>,
+    /// Whether several runs read with the same `consumer`: each message goes to one of them. When one of them ends or loses its connection, the others are sent what it had not acknowledged, and may
+    /// read it a second time: at least once. Without it, a consumer is for the runs of one `--state` alone, and the others are refused.
+    #[serde(default)]
+    pub shared: bool,
     /// Where a new consumer begins: "all" (what the stream has), "new" (what comes from now on), "last" (with the newest message), a time such as "2026-01-01T00:00:00Z", or the number of
     /// a message. A run that resumes continues at its position.
     #[serde(default = "start")]
@@ -141,6 +147,7 @@ impl Subscription {
             subject: OneOrMany::One(subject.into()),
             stream: None,
             consumer: None,
+            shared: false,
             start: start(),
             max_ack_pending: window(),
             queue: None,
@@ -163,6 +170,9 @@ impl Subscription {
         if self.max_ack_pending == 0 {
             return Err(Error::config("`max_ack_pending` must be at least 1"));
         }
+        if self.shared && self.consumer.is_none() {
+            return Err(Error::config("`shared` is for runs with the same `consumer`, which is missing"));
+        }
         let Some(name) = &self.stream else {
             return match self.consumer {
                 Some(_) => Err(Error::config("`consumer` is one of a stream: `stream` is missing")),
@@ -170,8 +180,9 @@ impl Subscription {
             };
         };
         if self.queue.is_some() {
-            return Err(Error::config("`queue` is for messages without a stream")
-                .with_help("runs with the same `consumer` share the messages of a stream"));
+            return Err(Error::config("`queue` is for messages without a stream").with_help(
+                "runs with the same `consumer` and `shared = true` share the messages of a stream",
+            ));
         }
         let is_wrong =
             |letter: char| letter.is_whitespace() || letter.is_control() || ".*>/\\".contains(letter);
@@ -184,6 +195,7 @@ impl Subscription {
         Ok(Some(Streamed {
             name: name.clone(),
             consumer: self.consumer.clone(),
+            is_shared: self.shared,
             start,
             window: self.max_ack_pending,
             is_late,
@@ -247,7 +259,11 @@ impl SourceSpec for Nats {
     }
 
     fn traits(&self) -> Traits {
-        let recovery = if self.can_resume() { Recovery::Replayed } else { Recovery::Lost };
+        let recovery = match (self.can_resume(), self.subscription.shared) {
+            (true, false) => Recovery::Replayed,
+            (true, true) => Recovery::Redelivered,
+            (false, _) => Recovery::Lost,
+        };
         Traits { is_bounded: false, is_replayable: false, is_open: true, recovery }
     }
 
@@ -286,6 +302,8 @@ impl SourceSpec for Nats {
         };
         let receiver = Receiver {
             receiving: Some(receiving),
+            url: self.connection.url.clone(),
+            stream: self.subscription.stream.clone().unwrap_or_default(),
             subjects,
             fields,
             progress,

@@ -1,23 +1,25 @@
 //! Messages of a stream (JetStream), by a consumer from which they are pulled.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind};
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::MessagesErrorKind;
 use async_nats::jetstream::stream::{self, RetentionPolicy};
-use async_nats::jetstream::{self, ErrorCode};
 use futures_util::StreamExt as _;
 use tidemill_connect::inbox::Inbox;
 use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::Backoff;
 use tidemill_engine::time::Clock;
-use tokio::time::sleep;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{sleep, timeout};
 
 use super::Arrived;
-use super::link::Shared;
+use super::consumer::Pulled;
+use super::link::{Command, Shared};
 use crate::failure;
 
 /// A stream of the server.
@@ -30,11 +32,8 @@ const AT_ONCE: usize = 256;
 const MESSAGES: usize = 10_000;
 const BYTES: usize = 4 << 20;
 
-/// The server sends again what was not acknowledged for so long.
-const ACK_WAIT: Duration = Duration::from_secs(60);
-
-/// A consumer without a name is forgotten by the server when nobody has asked it for so long.
-const FORGOTTEN: Duration = Duration::from_secs(300);
+/// How long the server may take to say that it has acknowledgements.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How a stream is read.
 #[derive(Debug)]
@@ -42,10 +41,19 @@ pub(super) struct Streamed {
     pub(super) name: String,
     /// The name of the consumer, if it has one.
     pub(super) consumer: Option<String>,
+    /// Other runs may use that too.
+    pub(super) is_shared: bool,
     pub(super) start: DeliverPolicy,
     pub(super) window: u32,
     /// Messages are acknowledged when they are durable; otherwise when they are read.
     pub(super) is_late: bool,
+}
+
+impl Streamed {
+    /// Whether other runs may use the same consumer: where no checkpoint tells what was read, they take messages from this one, and it from them.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.is_shared || !self.is_late
+    }
 }
 
 /// The reading of a stream.
@@ -58,9 +66,11 @@ pub(super) struct Reading<'a> {
     pub(super) shared: &'a Shared,
     pub(super) clock: &'a Clock,
     /// The name of the consumer that is used.
-    pub(super) consumer: &'a RefCell<Option<String>>,
-    /// What was read is known: from a checkpoint, or since this run has begun.
-    pub(super) is_resumed: bool,
+    pub(super) consumer: RefCell<Option<String>>,
+    /// Up to this message, those that the stream has dropped are counted.
+    pub(super) dropped: Cell<u64>,
+    /// Who reads ([`Progress::owner`](super::progress::Progress)).
+    pub(super) owner: u64,
 }
 
 impl Reading<'_> {
@@ -80,30 +90,48 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// Checks that it is the stream of the position, which was made at the time `created`.
-    pub(super) fn check(&mut self, stream: &Stream, created: i64) -> Result<()> {
-        self.is_resumed = created != 0;
+    /// Whether what was read is known: from a checkpoint, or since this run has begun.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.shared.created.load(Ordering::Acquire) != 0
+    }
+
+    /// Checks that it is the stream whose messages were read, and has all of their numbers.
+    pub(super) fn check(&self, stream: &Stream) -> Result<()> {
+        let created = self.shared.created.load(Ordering::Acquire);
+        let (newest, last) = (self.shared.newest().sequence, stream.cached_info().state.last_sequence);
+        if created != 0 && created != made(stream) {
+            Err(self.is_other("was made anew"))
+        } else if last < newest {
+            Err(self.is_other(&format!("ends at message {last} now, and message {newest} was read before")))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The numbers of its messages do not mean what they did.
+    fn is_other(&self, why: &str) -> Error {
+        is_other(self.url, &self.streamed.name, why)
+    }
+
+    /// Counts the messages that the stream has dropped before they were read.
+    pub(super) fn count_dropped(&self, stream: &Stream) {
+        let info = stream.cached_info();
+        // Streams of other kinds drop what is acknowledged.
+        if info.config.retention != RetentionPolicy::Limits {
+            return;
+        }
         let floor = self.shared.floor.load(Ordering::Acquire);
-        let state = &stream.cached_info().state;
-        let is_other = created != 0 && created != made(stream);
-        if is_other || state.last_sequence < floor {
-            return Err(Error::data(format!(
-                "{}: the stream {:?} was made anew since the checkpoint: its messages have other numbers now",
-                self.url, self.streamed.name
-            ))
-            .with_help("begin with another --state"));
-        }
-        if created != 0 && state.first_sequence > floor + 1 {
-            self.shared.missing.store(state.first_sequence - floor - 1, Ordering::Release);
-        }
-        Ok(())
+        let seen = floor.max(self.shared.newest().sequence).max(self.dropped.get());
+        let dropped = info.state.first_sequence.saturating_sub(1);
+        self.shared.missing.fetch_add(dropped.saturating_sub(seen), Ordering::AcqRel);
+        self.dropped.set(dropped);
     }
 
     /// Receives until the server refuses: returns why.
-    pub(super) async fn receive(&mut self, stream: &Stream) -> Error {
+    pub(super) async fn receive(&self) -> Error {
         let (mut backoff, mut is_first) = (Backoff::default(), true);
         loop {
-            match self.consumer(stream).await {
+            match self.consumer().await {
                 Ok(consumer) => {
                     is_first = false;
                     if self.pull(&consumer).await {
@@ -117,117 +145,41 @@ impl Reading<'_> {
         }
     }
 
-    /// The consumer: the one with the name, if there is one and nothing was read by this run, or else a new one, which begins behind what was read. So messages
-    /// that were on their way to a process that was killed, or over a connection that was lost, come at once and in their order.
-    async fn consumer(&mut self, stream: &Stream) -> Result<Consumer<pull::Config>> {
-        let name = self.streamed.consumer.clone().or_else(|| self.consumer.borrow().clone());
-        let mut found = match &name {
-            None => None,
-            Some(name) => self.found(stream, name).await?,
-        };
-        if let (Some(consumer), Some(name)) = (&found, &name)
-            && self.replaces(stream, consumer)
-        {
-            let gone = stream.delete_consumer(name).await;
-            gone.map_err(|error| failure::consumer(self.url, name, &error))?;
-            found = None;
-        }
-        let consumer = match found {
-            Some(consumer) => consumer,
-            None => {
-                let shown = self.streamed.consumer.as_deref().unwrap_or("(without a name)");
-                let made = stream.create_consumer(self.config(stream)).await;
-                made.map_err(|error| failure::consumer(self.url, shown, &error))?
+    /// Acknowledges what is durable, until the reader closes.
+    ///
+    /// # Errors
+    /// If another run has taken the consumer.
+    pub(super) async fn acknowledge(
+        &self,
+        stream: &Stream,
+        commands: &mut UnboundedReceiver<Command>,
+    ) -> Result<()> {
+        while let Some(Command::Acknowledge(mut durable)) = commands.recv().await {
+            let Some((_, last)) = durable.pop() else { continue };
+            for (_, reply) in durable {
+                // What is lost with the connection comes again, and is acknowledged then.
+                let _lost = self.client.publish(String::from(reply), "+ACK".into()).await;
             }
-        };
-        self.fits(&consumer)?;
-        let info = consumer.cached_info();
-        *self.consumer.borrow_mut() = Some(info.name.clone());
-        let window = u64::try_from(info.config.max_ack_pending).ok().filter(|&window| window > 0);
-        self.shared.window.store(window.unwrap_or(u64::from(self.streamed.window)), Ordering::Release);
-        // Also where a consumer begins that has given nothing yet.
-        self.shared.floor.fetch_max(info.ack_floor.stream_sequence, Ordering::AcqRel);
-        // From here on, positions say where it began.
-        self.shared.created.store(made(stream), Ordering::Release);
-        self.is_resumed = true;
-        Ok(consumer)
-    }
-
-    /// The consumer with this name.
-    async fn found(&self, stream: &Stream, name: &str) -> Result<Option<Consumer<pull::Config>>> {
-        let error = match stream.get_consumer::<pull::Config>(name).await {
-            Ok(consumer) => return Ok(Some(consumer)),
-            Err(error) => error,
-        };
-        match stream.consumer_info(name).await {
-            Err(missing) if is_missing(&missing) => Ok(None),
-            Err(other) => Err(Error::unavailable(format!(
-                "{}: the consumer {name:?} does not answer: {other}",
-                self.url
-            ))
-            .transient()),
-            Ok(_) => Err(Error::unavailable(format!(
-                "{}: the consumer {name:?} cannot be used: {error}",
-                self.url
-            ))
-            .with_help("it must be one from which messages are pulled: choose another name in `consumer`")),
+            let last = String::from(last);
+            if !self.streamed.is_late {
+                let _lost = self.client.publish(last, "+ACK".into()).await;
+                continue;
+            }
+            // The answer to the last one says that the server has all of them.
+            let name = self.consumer.borrow().clone();
+            let answer = timeout(ANSWER, self.client.request(last, "+ACK".into())).await;
+            if let (Ok(Ok(_)), Some(name)) = (answer, name)
+                && let Ok(state) = stream.consumer_info(name).await
+            {
+                self.is_still_own(&state)?;
+                self.shared.floor.fetch_max(state.ack_floor.stream_sequence, Ordering::AcqRel);
+            }
         }
-    }
-
-    /// Whether a new consumer takes the place of this one: not if others use it, nor if the stream keeps messages for its consumers alone.
-    fn replaces(&self, stream: &Stream, consumer: &Consumer<pull::Config>) -> bool {
-        let keeps = stream.cached_info().config.retention != RetentionPolicy::Interest;
-        let is_own = self.streamed.consumer.is_none();
-        self.is_resumed && keeps && (is_own || consumer.cached_info().num_waiting == 0)
-    }
-
-    /// A consumer that was made before must give what the options ask for.
-    fn fits(&self, consumer: &Consumer<pull::Config>) -> Result<()> {
-        let config = &consumer.cached_info().config;
-        let mut filters: Vec<&str> = config.filter_subjects.iter().map(String::as_str).collect();
-        filters.extend(Some(config.filter_subject.as_str()).filter(|filter| !filter.is_empty()));
-        let mut own: Vec<&str> = self.filters.iter().map(String::as_str).collect();
-        filters.sort_unstable();
-        own.sort_unstable();
-        let wrong = if filters != own {
-            format!("is for {}, and `subject` asks for {}", filters.join(", "), own.join(", "))
-        } else if config.ack_policy != AckPolicy::Explicit {
-            "does not expect each message to be acknowledged".to_owned()
-        } else {
-            return Ok(());
-        };
-        let name = &consumer.cached_info().name;
-        Err(Error::config(format!("{}: the consumer {name:?} {wrong}", self.url))
-            .with_help("choose another name in `consumer`, or delete it: a run with --state continues at its own position"))
-    }
-
-    fn config(&self, stream: &Stream) -> pull::Config {
-        let floor = self.shared.floor.load(Ordering::Acquire);
-        let (filter_subject, filter_subjects) = match self.filters {
-            [one] => (one.clone(), Vec::new()),
-            several => (String::new(), several.to_vec()),
-        };
-        pull::Config {
-            durable_name: self.streamed.consumer.clone(),
-            description: Some("tidemill".to_owned()),
-            deliver_policy: match stream.cached_info().config.retention {
-                // It has only what is not acknowledged.
-                RetentionPolicy::WorkQueue => DeliverPolicy::All,
-                _ if self.is_resumed => DeliverPolicy::ByStartSequence { start_sequence: floor + 1 },
-                _ => self.streamed.start,
-            },
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
-            filter_subject,
-            filter_subjects,
-            max_ack_pending: i64::from(self.streamed.window),
-            inactive_threshold: if self.streamed.consumer.is_some() { Duration::ZERO } else { FORGOTTEN },
-            ..pull::Config::default()
-        }
+        Ok(())
     }
 
     /// Pulls until the consumer is gone; whether messages came.
-    async fn pull(&self, consumer: &Consumer<pull::Config>) -> bool {
+    async fn pull(&self, consumer: &Pulled) -> bool {
         let largest = self.client.max_payload();
         let pulling =
             consumer.stream().max_messages_per_batch(MESSAGES).max_bytes_per_batch(BYTES.max(2 * largest));
@@ -262,8 +214,14 @@ impl Reading<'_> {
     }
 }
 
+/// The numbers of the stream's messages do not mean what they did when they were read.
+pub(super) fn is_other(url: &str, stream: &str, why: &str) -> Error {
+    Error::data(format!("{url}: the stream {stream:?} {why}: its messages have other numbers now"))
+        .with_help("begin with another --state")
+}
+
 /// When the stream was made, in nanoseconds since 1970.
-fn made(stream: &Stream) -> i64 {
+pub(super) fn made(stream: &Stream) -> i64 {
     i64::try_from(stream.cached_info().created.unix_timestamp_nanos()).unwrap_or_default()
 }
 
@@ -275,14 +233,4 @@ fn ends(error: MessagesErrorKind) -> bool {
             | MessagesErrorKind::NoResponders
             | MessagesErrorKind::PushBasedConsumer
     )
-}
-
-fn is_missing(error: &jetstream::context::ConsumerInfoError) -> bool {
-    match error.kind() {
-        jetstream::context::ConsumerInfoErrorKind::NotFound => true,
-        jetstream::context::ConsumerInfoErrorKind::JetStream(error) => {
-            error.error_code() == ErrorCode::CONSUMER_NOT_FOUND
-        }
-        _ => false,
-    }
 }

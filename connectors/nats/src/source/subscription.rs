@@ -9,9 +9,10 @@ use tidemill_connect::message::{Lines, Received, Subscription};
 use tidemill_engine::cuts::CutRequest;
 use tidemill_engine::error::{Error, ErrorKind, Result};
 
-use super::Arrived;
 use super::link::{Command, FAREWELL, Link, Receiving, Shared};
 use super::progress::{Position, Progress, Reply};
+use super::stream::is_other;
+use super::{Arrived, Stored};
 use crate::subjects::{Field, Subjects};
 
 /// How often a wait for the server looks whether the run is to stop.
@@ -21,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Receiver {
     /// Taken when the run begins.
     pub(super) receiving: Option<Receiving>,
+    /// The server and the stream, in messages.
+    pub(super) url: String,
+    pub(super) stream: String,
     pub(super) subjects: Subjects,
     /// Of the envelope, in the order in which [`Lines`] asks for them.
     pub(super) fields: Vec<Field>,
@@ -64,7 +68,10 @@ impl Subscription for Receiver {
         }
         while !lines.is_full() {
             let Some(arrived) = self.arrived.next() else { break };
-            self.read(&arrived, lines);
+            self.read(&arrived, lines)?;
+        }
+        if let Some(progress) = &self.progress {
+            self.shared.set_newest(progress.newest);
         }
         self.acknowledge();
         if self.needs_cut() {
@@ -103,7 +110,7 @@ impl Subscription for Receiver {
             return Ok(());
         }
         if let Some(link) = &self.link {
-            link.send(Command::Close);
+            link.close();
         }
         self.closed = Some(FAREWELL);
         Ok(())
@@ -128,27 +135,40 @@ impl Receiver {
     /// Lets the stream be read, now that it is known from where.
     fn start(&mut self) {
         let (Some(link), Some(progress)) = (&mut self.link, &mut self.progress) else { return };
-        link.begin(progress.created);
-        // That of a resumed run stays until there is a consumer.
-        match self.shared.created.load(Ordering::Acquire) {
-            0 => {}
-            created => progress.created = created,
+        if link.is_waiting() {
+            self.shared.created.store(progress.created, Ordering::Release);
+            self.shared.set_newest(progress.newest);
+            link.begin(progress.owner);
         }
+        progress.created = self.shared.created.load(Ordering::Acquire);
     }
 
-    fn read(&mut self, arrived: &Arrived, lines: &mut Lines) {
+    fn read(&mut self, arrived: &Arrived, lines: &mut Lines) -> Result<()> {
         if let (Some(progress), Some(stored)) = (&mut self.progress, &arrived.stored) {
+            let Stored { sequence, at, reply } = stored;
+            let (sequence, at) = (*sequence, at.as_nanos());
             if !self.is_late {
-                self.at_once.push((stored.sequence, stored.reply.clone()));
-            } else if let Err(again) = progress.take(stored.sequence, &stored.reply) {
-                self.repeated += 1;
+                progress.saw(sequence, at);
+                self.at_once.push((sequence, reply.clone()));
+            } else if progress.is_other(sequence, at) {
+                return Err(self.is_other(sequence));
+            } else if let Err(again) = progress.take(sequence, at, reply) {
+                // The newest one was asked for again.
+                self.repeated += u64::from(sequence != progress.newest.sequence);
                 self.at_once.extend(again);
-                return;
+                return Ok(());
             }
         }
         let Self { subjects, fields, .. } = self;
         let value = |field: usize| fields.get(field).and_then(|field| field.value(subjects, arrived));
         lines.push(&arrived.payload, arrived.at, value);
+        Ok(())
+    }
+
+    /// Another message has the number of the newest one that was read.
+    fn is_other(&self, sequence: u64) -> Error {
+        let why = format!("has lost its end, and another message {sequence} since that was read");
+        is_other(&self.url, &self.stream, &why)
     }
 
     fn acknowledge(&mut self) {
