@@ -4,12 +4,12 @@
 //! again within the window in which the stream looks for duplicates (two minutes, if it was not set) is stored once.
 
 use std::collections::VecDeque;
-use std::future::IntoFuture as _;
+use std::future::{Future, IntoFuture as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture};
+use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema as JsonSchemaOf};
@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use tidemill_connect::blocking::Blocking;
 use tidemill_connect::publish::{Content, Encoder, Outbox, Rules, Topic};
 use tidemill_engine::batch::Schema;
-use tidemill_engine::error::{Error, Result};
+use tidemill_engine::error::Result;
 use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::sink::{Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
+use tokio::time::timeout;
 
 use crate::connection::Connection;
 use crate::failure;
@@ -204,14 +205,6 @@ impl Open {
         })
     }
 
-    fn not_published(&self, subject: &str, error: &dyn std::fmt::Display) -> Error {
-        Error::unavailable(format!(
-            "{}: a message for {subject:?} was not published: {error}",
-            self.connection.url
-        ))
-        .transient()
-    }
-
     /// Publishes everything, at most once.
     async fn publish(
         &self,
@@ -222,11 +215,19 @@ impl Open {
         for block in rows {
             for message in Outbox(&block?) {
                 let (subject, payload) = message?;
-                let published = client.publish(subject.to_owned(), Bytes::copy_from_slice(payload)).await;
-                published.map_err(|error| self.not_published(subject, &error))?;
+                let publish = client.publish(subject.to_owned(), Bytes::copy_from_slice(payload));
+                let published = self.in_time(publish).await?;
+                published.map_err(|error| failure::sending(&self.connection.url, subject, &error))?;
             }
         }
-        client.flush().await.map_err(|error| self.not_published("", &error))
+        let flushed = self.in_time(client.flush()).await?;
+        flushed.map_err(|error| failure::unsent(&self.connection.url, &error))
+    }
+
+    /// Waits until the client has done this, but not until it has a connection again.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let done = timeout(ANSWER, work).await;
+        done.map_err(|_| failure::unsent(&self.connection.url, &"no connection in time"))
     }
 
     /// Lets a stream store everything, and waits for its answers. Returns how many messages it has, and how many of them it had before.
@@ -248,33 +249,43 @@ impl Open {
                 if unanswered.len() >= IN_FLIGHT
                     && let Some(first) = unanswered.pop_front()
                 {
-                    count(self.answered(first).await?);
+                    count(self.answered(context, first).await?);
                 }
                 let mut message = PublishMessage::build().payload(Bytes::copy_from_slice(payload));
                 if let Some(writer) = &self.writer {
                     message = message.message_id(format!("{writer}/{epoch}/{sent}"));
                 }
                 let answer = context.send_publish(subject.to_owned(), message).await;
-                let answer = answer.map_err(|error| {
-                    failure::publishing(&self.connection.url, subject, self.stored == 0, &error)
-                })?;
+                let answer = answer
+                    .map_err(|error| failure::publishing(&self.connection.url, subject, false, &error))?;
                 unanswered.push_back(Unanswered { subject: subject.to_owned(), answer });
                 sent += 1;
             }
         }
         for message in unanswered {
-            count(self.answered(message).await?);
+            count(self.answered(context, message).await?);
         }
         Ok((stored, repeated))
     }
 
     /// Whether the stream had it before.
-    async fn answered(&self, message: Unanswered) -> Result<bool> {
+    async fn answered(&self, context: &Context, message: Unanswered) -> Result<bool> {
         let Unanswered { subject, answer } = message;
-        let answer = answer.into_future().await;
-        let answer = answer
-            .map_err(|error| failure::publishing(&self.connection.url, &subject, self.stored == 0, &error))?;
-        Ok(answer.duplicate)
+        match answer.into_future().await {
+            Ok(answer) => Ok(answer.duplicate),
+            Err(error) => {
+                let is_no_stream = error.kind() == PublishErrorKind::StreamNotFound
+                    && self.stored == 0
+                    && self.is_unknown(context, &subject).await;
+                Err(failure::publishing(&self.connection.url, &subject, is_no_stream, &error))
+            }
+        }
+    }
+
+    /// Whether there is no stream for this subject. Nobody answers a message also while its stream is being recovered, but the server knows of it then.
+    async fn is_unknown(&self, context: &Context, subject: &str) -> bool {
+        let found = context.stream_by_subject(subject).await;
+        found.is_err_and(|error| failure::is_unknown(&error))
     }
 }
 
