@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidemill_connect::blocking::Blocking;
 use tidemill_connect::endpoint::reach;
-use tidemill_engine::error::{Error, Result};
+use tidemill_engine::error::Result;
 use tidemill_engine::probe::Probe;
 
 use crate::client::{Client, Event, Sender, Setup, V4, V5};
@@ -62,9 +62,6 @@ async fn subscribed<C: Client>(client: &mut C, url: &str, filters: &[String], qo
     };
     match filters.iter().zip(answers).find_map(|(filter, answer)| Some((filter, answer.err()?))) {
         None => Ok(()),
-        Some((filter, why)) => {
-            Err(Error::unavailable(format!("{url}: cannot subscribe to {filter:?}: {why}"))
-                .with_help("check `topic`, and the broker's rules for this client"))
-        }
+        Some((filter, reason)) => Err(reason.error(&format!("{url}: cannot subscribe to {filter:?}"))),
     }
 }

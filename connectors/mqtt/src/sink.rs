@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema as JsonSchemaOf};
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,9 @@ use tidemill_engine::files::Base;
 use tidemill_engine::options::{Configure, Options, merged};
 use tidemill_engine::probe::Probe;
 use tidemill_engine::sink::{Component, Prepare, Repeat, Sink, SinkContext, SinkSpec};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::client::{Client, Event, FAREWELL, Outgoing, Sender, Setup, V4, V5};
+use crate::client::{Client, Event, FAREWELL, Outgoing, Reason, Sender, Setup, V4, V5};
 use crate::options::{Connection, Version};
 
 /// The largest packet that the broker may send: it sends acknowledgements only.
@@ -167,6 +167,8 @@ struct Open<C: Client> {
     client: Option<C>,
     /// When the connection was last used.
     used: Instant,
+    /// After one and a half of it without an acknowledgement, the delivery has failed.
+    keep_alive: Duration,
     writer: Option<Arc<str>>,
 }
 
@@ -179,13 +181,15 @@ impl<C: Client> Open<C> {
             blocking: Blocking::new(Arc::clone(&context.stop))?,
             client: None,
             used: Instant::now(),
+            keep_alive: Duration::ZERO,
             writer: context.writer.clone(),
         })
     }
 
     /// A connection that the broker still has.
     fn connect(&mut self, setup: &Setup) -> Result<C> {
-        let is_fresh = self.used.elapsed() < Duration::from_secs(u64::from(setup.keep_alive)) / 2;
+        self.keep_alive = Duration::from_secs(u64::from(setup.keep_alive));
+        let is_fresh = self.used.elapsed() < self.keep_alive / 2;
         if let Some(client) = self.client.take().filter(|_| is_fresh) {
             return Ok(client);
         }
@@ -215,6 +219,7 @@ impl<C: Client> Open<C> {
         epoch: u64,
         rows: &mut dyn Iterator<Item = Result<Vec<u8>>>,
     ) -> Result<()> {
+        let patience = self.keep_alive.mul_f64(1.5);
         let (sent, is_all, answered) = (Cell::new(0_u64), Cell::new(false), Cell::new(0_u64));
         let sender = client.sender();
         let publish = async {
@@ -222,7 +227,7 @@ impl<C: Client> Open<C> {
                 for message in Outbox(&block?) {
                     let (topic, payload) = message?;
                     if !sender.publish(self.outgoing(epoch, sent.get(), topic, payload)).await {
-                        return Err(self.refused("the topic is not valid"));
+                        return Err(self.refused(Reason::Filter));
                     }
                     sent.set(sent.get() + 1);
                 }
@@ -232,10 +237,15 @@ impl<C: Client> Open<C> {
         };
         let is_done = || is_all.get() && answered.get() >= sent.get();
         let answers = async {
+            let mut progress = Instant::now();
             loop {
-                match client.next().await? {
-                    Event::Published(Ok(())) => answered.set(answered.get() + 1),
-                    Event::Published(Err(why)) => return Err(self.refused(why)),
+                let next = timeout_at(progress + patience, client.next()).await;
+                match next.map_err(|_| self.unanswered(patience))?? {
+                    Event::Published(Ok(())) => {
+                        answered.set(answered.get() + 1);
+                        progress = Instant::now();
+                    }
+                    Event::Published(Err(reason)) => return Err(self.refused(reason)),
                     _ => {}
                 }
                 if is_done() {
@@ -255,13 +265,21 @@ impl<C: Client> Open<C> {
         answers.await
     }
 
-    fn refused(&self, why: &str) -> Error {
+    fn refused(&self, reason: Reason) -> Error {
+        let Self { connection, publication, .. } = self;
+        reason.error(&format!("{}: a message for {:?} was refused", connection.url, publication.topic))
+    }
+
+    /// The broker may still answer whether it is there.
+    fn unanswered(&self, patience: Duration) -> Error {
         let Self { connection, publication, .. } = self;
         Error::unavailable(format!(
-            "{}: a message for {:?} was refused: {why}",
-            connection.url, publication.topic
+            "{}: the broker has not acknowledged a message for {:?} within {} seconds",
+            connection.url,
+            publication.topic,
+            patience.as_secs_f64()
         ))
-        .with_help("check `topic`, and the broker's rules for this client")
+        .transient()
     }
 }
 

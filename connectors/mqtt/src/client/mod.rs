@@ -16,6 +16,7 @@ use rustls::ClientConfig;
 use tidemill_connect::tls::failed_check;
 use tidemill_engine::error::Error;
 
+pub(crate) use reasons::Reason;
 pub(crate) use v4::V4;
 pub(crate) use v5::V5;
 
@@ -136,11 +137,11 @@ pub(crate) enum Event {
     Connected {
         is_resumed: bool,
     },
-    /// The answers to [`Sender::subscribe`], in the order of its filters.
-    Subscribed(Vec<Result<(), &'static str>>),
+    /// The answers to [`Sender::subscribe`], in the order of its filters: the QoS that each is granted.
+    Subscribed(Vec<Result<u8, Reason>>),
     Message(Message),
     /// A message was written (QoS 0), acknowledged (1) or completed (2), or the broker has refused it.
-    Published(Result<(), &'static str>),
+    Published(Result<(), Reason>),
     /// An acknowledgement was written.
     Acknowledged,
     /// The answer to [`Sender::settle`].
@@ -184,9 +185,14 @@ fn unavailable(address: &str, why: impl std::fmt::Display) -> Error {
     Error::unavailable(format!("{address}: {why}")).transient()
 }
 
-/// The broker has refused the connection, for a reason that does not pass by itself.
-fn refused(address: &str, why: impl std::fmt::Display) -> Error {
-    Error::unavailable(format!("{address}: the broker refuses the connection: {why}"))
+/// The broker has refused the connection.
+fn refused(address: &str, reason: Reason) -> Error {
+    reason.error(&format!("{address}: the broker refuses the connection"))
+}
+
+/// Somebody else listens there.
+fn no_broker(address: &str) -> Error {
+    Error::unavailable(format!("{address}: it does not answer as an MQTT broker does"))
 }
 
 /// TLS has failed: another attempt does not help if a certificate was refused.

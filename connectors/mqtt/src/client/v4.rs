@@ -8,10 +8,10 @@ use rumqttc_v4::{
 };
 use tidemill_engine::error::Error;
 
-use super::reasons::{self, Refusal};
+use super::reasons::Reason;
 use super::{
-    Ack, Client, Event, FAREWELL, Message, Outgoing, REQUESTS, Sender, Setup, UNUSED, insecure, refused,
-    too_large, unavailable,
+    Ack, Client, Event, FAREWELL, Message, Outgoing, REQUESTS, Sender, Setup, UNUSED, insecure, no_broker,
+    refused, too_large, unavailable,
 };
 
 /// The largest packet of the protocol: what the broker accepts is up to it.
@@ -102,8 +102,8 @@ fn event(packet: Incoming) -> Event {
         Packet::ConnAck(ack) => Event::Connected { is_resumed: ack.session_present },
         Packet::SubAck(ack) => {
             let answer = |code: &SubscribeReasonCode| match code {
-                SubscribeReasonCode::Success(_) => Ok(()),
-                SubscribeReasonCode::Failure => Err(reasons::FAILURE),
+                SubscribeReasonCode::Success(granted) => Ok(*granted as u8),
+                SubscribeReasonCode::Failure => Err(Reason::Refused),
             };
             Event::Subscribed(ack.return_codes.iter().map(answer).collect())
         }
@@ -164,12 +164,9 @@ fn of(qos: u8) -> QoS {
 /// Why the connection is lost.
 fn lost(address: &str, max_packet: u32, error: &ConnectionError) -> Error {
     match error {
-        ConnectionError::ConnectionRefused(code) => {
-            let Refusal { why, help, passes } = refusal(*code);
-            if passes { unavailable(address, why) } else { refused(address, why).with_help(help) }
-        }
+        ConnectionError::ConnectionRefused(code) => refused(address, reason(*code)),
         ConnectionError::Tls(error) => insecure(address, error),
-        ConnectionError::NotConnAck(_) => refused(address, "it does not answer as an MQTT broker does"),
+        ConnectionError::NotConnAck(_) => no_broker(address),
         ConnectionError::MqttState(StateError::Deserialization(WireError::PayloadSizeLimitExceeded(_))) => {
             too_large(address, max_packet)
         }
@@ -190,13 +187,13 @@ fn insecure_or_lost(address: &str, error: &std::io::Error) -> Error {
     }
 }
 
-fn refusal(code: ConnectReturnCode) -> Refusal {
+fn reason(code: ConnectReturnCode) -> Reason {
     match code {
-        ConnectReturnCode::RefusedProtocolVersion => reasons::VERSION,
-        ConnectReturnCode::BadClientId => reasons::CLIENT_ID,
-        ConnectReturnCode::BadUserNamePassword => reasons::LOGIN,
-        ConnectReturnCode::NotAuthorized => reasons::NOT_AUTHORIZED,
-        ConnectReturnCode::ServiceUnavailable => reasons::UNAVAILABLE,
-        ConnectReturnCode::Success => reasons::UNSPECIFIED,
+        ConnectReturnCode::RefusedProtocolVersion => Reason::Version,
+        ConnectReturnCode::BadClientId => Reason::ClientId,
+        ConnectReturnCode::BadUserNamePassword => Reason::Login,
+        ConnectReturnCode::NotAuthorized => Reason::NotAuthorized,
+        ConnectReturnCode::ServiceUnavailable => Reason::Unavailable,
+        ConnectReturnCode::Success => Reason::Unspecified,
     }
 }

@@ -13,10 +13,10 @@ use rumqttc_v5::{
 };
 use tidemill_engine::error::Error;
 
-use super::reasons::{self, Refusal};
+use super::reasons::Reason;
 use super::{
     Ack, Client, Event, FAREWELL, Message, Outgoing, Properties, REQUESTS, Sender, Setup, UNDER_WAY, UNUSED,
-    insecure, refused, too_large, unavailable,
+    insecure, no_broker, refused, too_large, unavailable,
 };
 
 /// A client of MQTT 5.
@@ -147,43 +147,36 @@ fn event(packet: Incoming) -> Event {
                 properties,
             })
         }
-        Packet::PubAck(ack) => Event::Published(published(ack.reason)),
+        Packet::PubAck(PubAck {
+            reason: PubAckReason::Success | PubAckReason::NoMatchingSubscribers,
+            ..
+        }) => Event::Published(Ok(())),
+        Packet::PubAck(ack) => Event::Published(Err(Reason::of(ack.reason as u8))),
         // The first answer to QoS 2; if it refuses the message, there is no other.
-        Packet::PubRec(rec) => match rec.reason {
-            PubRecReason::Success | PubRecReason::NoMatchingSubscribers => Event::Other,
-            PubRecReason::NotAuthorized => Event::Published(Err(reasons::ACCESS)),
-            PubRecReason::TopicNameInvalid => Event::Published(Err(reasons::FILTER)),
-            PubRecReason::QuotaExceeded => Event::Published(Err(reasons::OVER_QUOTA)),
-            PubRecReason::PayloadFormatInvalid => Event::Published(Err(reasons::PAYLOAD)),
-            _ => Event::Published(Err(reasons::INTERNAL)),
-        },
+        Packet::PubRec(PubRec {
+            reason: PubRecReason::Success | PubRecReason::NoMatchingSubscribers,
+            ..
+        }) => Event::Other,
+        Packet::PubRec(rec) => Event::Published(Err(Reason::of(rec.reason as u8))),
         Packet::PubComp(_) => Event::Published(Ok(())),
         Packet::UnsubAck(_) => Event::Settled,
         _ => Event::Other,
     }
 }
 
-fn subscribed(code: &SubscribeReasonCode) -> Result<(), &'static str> {
-    match code {
-        SubscribeReasonCode::Success(_) => Ok(()),
-        SubscribeReasonCode::NotAuthorized => Err(reasons::ACCESS),
-        SubscribeReasonCode::TopicFilterInvalid => Err(reasons::FILTER),
-        SubscribeReasonCode::QuotaExceeded => Err(reasons::OVER_QUOTA),
-        SubscribeReasonCode::SharedSubscriptionsNotSupported => Err(reasons::SHARED),
-        SubscribeReasonCode::WildcardSubscriptionsNotSupported => Err(reasons::WILDCARDS),
-        _ => Err(reasons::FAILURE),
-    }
-}
-
-fn published(reason: PubAckReason) -> Result<(), &'static str> {
-    match reason {
-        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
-        PubAckReason::NotAuthorized => Err(reasons::ACCESS),
-        PubAckReason::TopicNameInvalid => Err(reasons::FILTER),
-        PubAckReason::QuotaExceeded => Err(reasons::OVER_QUOTA),
-        PubAckReason::PayloadFormatInvalid => Err(reasons::PAYLOAD),
-        _ => Err(reasons::INTERNAL),
-    }
+fn subscribed(code: &SubscribeReasonCode) -> Result<u8, Reason> {
+    Err(match code {
+        SubscribeReasonCode::Success(granted) => return Ok(*granted as u8),
+        SubscribeReasonCode::Failure | SubscribeReasonCode::Unspecified => Reason::Unspecified,
+        SubscribeReasonCode::ImplementationSpecific => Reason::Implementation,
+        SubscribeReasonCode::NotAuthorized => Reason::NotAuthorized,
+        SubscribeReasonCode::TopicFilterInvalid => Reason::Filter,
+        SubscribeReasonCode::PkidInUse => Reason::InUse,
+        SubscribeReasonCode::QuotaExceeded => Reason::Quota,
+        SubscribeReasonCode::SharedSubscriptionsNotSupported => Reason::Shared,
+        SubscribeReasonCode::SubscriptionIdNotSupported => Reason::Unsupported,
+        SubscribeReasonCode::WildcardSubscriptionsNotSupported => Reason::Wildcards,
+    })
 }
 
 impl Sender for AsyncClient {
@@ -235,11 +228,10 @@ fn lost(address: &str, max_packet: u32, error: &ConnectionError) -> Error {
     match error {
         ConnectionError::ConnectionRefused(code)
         | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
-            let Refusal { why, help, passes } = refusal(*code);
-            if passes { unavailable(address, why) } else { refused(address, why).with_help(help) }
+            refused(address, reason(*code))
         }
         ConnectionError::Tls(error) => insecure(address, error),
-        ConnectionError::NotConnAck(_) => refused(address, "it does not answer as an MQTT broker does"),
+        ConnectionError::NotConnAck(_) => no_broker(address),
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
             ended(address, max_packet, *reason_code)
         }
@@ -260,16 +252,12 @@ fn lost(address: &str, max_packet: u32, error: &ConnectionError) -> Error {
 }
 
 /// The broker has ended the connection with a reason.
-fn ended(address: &str, max_packet: u32, reason: DisconnectReasonCode) -> Error {
-    match reason {
-        DisconnectReasonCode::SessionTakenOver => refused(address, "another client has the same client id")
-            .with_help("give each its own `client_id`"),
-        DisconnectReasonCode::NotAuthorized => {
-            let Refusal { why, help, .. } = reasons::NOT_AUTHORIZED;
-            refused(address, why).with_help(help)
-        }
-        DisconnectReasonCode::PacketTooLarge => too_large(address, max_packet),
-        other => unavailable(address, format_args!("the broker has ended the connection ({other:?})")),
+fn ended(address: &str, max_packet: u32, code: DisconnectReasonCode) -> Error {
+    match Reason::of(code as u8) {
+        Reason::TooLarge => too_large(address, max_packet),
+        // It has understood the others.
+        Reason::Malformed => unavailable(address, "the broker has ended the connection over a packet"),
+        reason => reason.error(&format!("{address}: the broker has ended the connection")),
     }
 }
 
@@ -281,29 +269,27 @@ fn insecure_or_lost(address: &str, error: &std::io::Error) -> Error {
     }
 }
 
-fn refusal(code: ConnectReturnCode) -> Refusal {
+fn reason(code: ConnectReturnCode) -> Reason {
     match code {
         ConnectReturnCode::RefusedProtocolVersion | ConnectReturnCode::UnsupportedProtocolVersion => {
-            reasons::VERSION
+            Reason::Version
         }
-        ConnectReturnCode::BadClientId | ConnectReturnCode::ClientIdentifierNotValid => reasons::CLIENT_ID,
-        ConnectReturnCode::BadUserNamePassword => reasons::LOGIN,
-        ConnectReturnCode::NotAuthorized => reasons::NOT_AUTHORIZED,
-        ConnectReturnCode::Banned => reasons::BANNED,
-        ConnectReturnCode::BadAuthenticationMethod => reasons::AUTHENTICATION,
-        ConnectReturnCode::MalformedPacket
-        | ConnectReturnCode::ProtocolError
-        | ConnectReturnCode::ImplementationSpecificError => reasons::MALFORMED,
-        ConnectReturnCode::UseAnotherServer | ConnectReturnCode::ServerMoved => reasons::MOVED,
-        ConnectReturnCode::RetainNotSupported
-        | ConnectReturnCode::QoSNotSupported
-        | ConnectReturnCode::TopicNameInvalid
-        | ConnectReturnCode::PayloadFormatInvalid => reasons::UNSUPPORTED,
-        ConnectReturnCode::PacketTooLarge => reasons::TOO_LARGE,
-        ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::ServerUnavailable => reasons::UNAVAILABLE,
-        ConnectReturnCode::ServerBusy => reasons::BUSY,
-        ConnectReturnCode::ConnectionRateExceeded => reasons::RATE,
-        ConnectReturnCode::QuotaExceeded => reasons::QUOTA,
-        ConnectReturnCode::Success | ConnectReturnCode::UnspecifiedError => reasons::UNSPECIFIED,
+        ConnectReturnCode::BadClientId | ConnectReturnCode::ClientIdentifierNotValid => Reason::ClientId,
+        ConnectReturnCode::BadUserNamePassword => Reason::Login,
+        ConnectReturnCode::NotAuthorized => Reason::NotAuthorized,
+        ConnectReturnCode::Banned => Reason::Banned,
+        ConnectReturnCode::BadAuthenticationMethod => Reason::Authentication,
+        ConnectReturnCode::MalformedPacket | ConnectReturnCode::ProtocolError => Reason::Malformed,
+        ConnectReturnCode::ImplementationSpecificError => Reason::Implementation,
+        ConnectReturnCode::UseAnotherServer | ConnectReturnCode::ServerMoved => Reason::Moved,
+        ConnectReturnCode::RetainNotSupported | ConnectReturnCode::QoSNotSupported => Reason::Unsupported,
+        ConnectReturnCode::TopicNameInvalid => Reason::Filter,
+        ConnectReturnCode::PayloadFormatInvalid => Reason::Payload,
+        ConnectReturnCode::PacketTooLarge => Reason::TooLarge,
+        ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::ServerUnavailable => Reason::Unavailable,
+        ConnectReturnCode::ServerBusy => Reason::Busy,
+        ConnectReturnCode::ConnectionRateExceeded => Reason::Rate,
+        ConnectReturnCode::QuotaExceeded => Reason::Quota,
+        ConnectReturnCode::Success | ConnectReturnCode::UnspecifiedError => Reason::Unspecified,
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Subscriptions {
     pub(super) setup: Setup,
     pub(super) filters: Vec<String>,
     pub(super) qos: u8,
+    /// The broker has kept a session since an earlier run.
+    pub(super) resumes: bool,
     pub(super) clock: Clock,
 }
 

@@ -234,6 +234,7 @@ impl SourceSpec for Mqtt {
             setup,
             filters: topics.filters.clone(),
             qos: self.subscription.qos,
+            resumes: is_late && options.resume.is_some(),
             clock: options.clock.clone(),
         };
         let receiver = Receiver {

@@ -7,7 +7,7 @@ use tidemill_engine::error::{Error, Result};
 use tokio::sync::Notify;
 
 use super::link::{Arrived, Subscriptions};
-use crate::client::{Client, Event, READ_BATCH, Sender};
+use crate::client::{Client, Event, READ_BATCH, Reason, Sender};
 
 /// Bytes that are gathered before they are passed on, if more is there already.
 const GATHERED: usize = 64 << 10;
@@ -99,8 +99,9 @@ impl<S: Sender> Receiving<'_, S> {
     async fn handle(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Connected { is_resumed } => {
-                let is_first = self.inbox.connections().made == 0;
-                let is_forgotten = !is_first && !is_resumed && self.subscriptions.setup.session.is_some();
+                let Subscriptions { setup, resumes, .. } = self.subscriptions;
+                let had_session = *resumes || self.inbox.connections().made > 0;
+                let is_forgotten = had_session && !is_resumed && setup.session.is_some();
                 self.inbox.count(|connections| {
                     connections.made += 1;
                     connections.forgotten += u64::from(is_forgotten);
@@ -118,13 +119,16 @@ impl<S: Sender> Receiving<'_, S> {
         Ok(())
     }
 
-    fn subscribed(&mut self, answers: Vec<Result<(), &'static str>>) -> Result<()> {
-        let Subscriptions { filters, setup, .. } = self.subscriptions;
+    fn subscribed(&mut self, answers: Vec<std::result::Result<u8, Reason>>) -> Result<()> {
+        let Subscriptions { filters, setup, qos, .. } = self.subscriptions;
         for (filter, answer) in filters.iter().zip(answers) {
-            if let Err(why) = answer {
-                let what = format!("{}: cannot subscribe to {filter:?}: {why}", setup.address);
-                return Err(Error::unavailable(what)
-                    .with_help("check `topic`, and the broker's rules for this client"));
+            let what = || format!("{}: cannot subscribe to {filter:?}", setup.address);
+            let granted = answer.map_err(|reason| reason.error(&what()))?;
+            // Otherwise nothing depends on it: messages are acknowledged as they arrive.
+            if granted < *qos && !setup.acknowledges {
+                let why = format!("the broker grants QoS {granted}, and `qos` asks for {qos}");
+                return Err(Error::unavailable(format!("{}: {why}", what()))
+                    .with_help(format!("set qos = {granted}, or let the broker grant more")));
             }
         }
         *self.is_subscribed = true;

@@ -1,108 +1,27 @@
-//! The source against a broker that says what the tests want: refusals, lost connections, messages that come again.
+//! The source: refusals, lost connections, messages that come again.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use tidemill_connect::message::{Messages, Payload};
 use tidemill_engine::error::Error;
 use tidemill_engine::format::columns::ColumnOptions;
 use tidemill_engine::sensor::Sensors;
-use tidemill_engine::source::{Input, OpenOptions, Source, SourceSpec};
+use tidemill_engine::source::{Input, OpenOptions, Recovery, Resumption, Source, SourceSpec};
 use tidemill_mqtt::{Connection, Mqtt, Version};
 
-/// A longer wait will not succeed.
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// The broker's side of a connection.
-struct Peer(TcpStream);
-
-impl Peer {
-    /// The next packet: its first byte, and what follows its length.
-    fn packet(&mut self) -> Option<(u8, Vec<u8>)> {
-        let mut byte = [0];
-        self.0.read_exact(&mut byte).ok()?;
-        let (first, mut len) = (byte[0], 0);
-        for at in 0..4 {
-            self.0.read_exact(&mut byte).ok()?;
-            len |= usize::from(byte[0] & 0x7f) << (7 * at);
-            if byte[0] < 0x80 {
-                break;
-            }
-        }
-        let mut rest = vec![0; len];
-        self.0.read_exact(&mut rest).ok()?;
-        Some((first, rest))
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        // An error: the client is gone, which the test sees.
-        let _gone = self.0.write_all(bytes);
-    }
-
-    /// Takes CONNECT, and answers.
-    fn accept(&mut self, answer: &[u8]) {
-        let (kind, _) = self.packet().expect("CONNECT");
-        assert_eq!(kind, 0x10);
-        self.send(answer);
-    }
-
-    /// Takes SUBSCRIBE, and answers with this code.
-    fn subscribe(&mut self, version: Version, code: u8) {
-        let (kind, rest) = self.packet().expect("SUBSCRIBE");
-        assert_eq!(kind, 0x82);
-        match version {
-            Version::V4 => self.send(&[0x90, 3, rest[0], rest[1], code]),
-            Version::V5 => self.send(&[0x90, 4, rest[0], rest[1], 0, code]),
-        }
-    }
-
-    /// Sends a message of QoS 1 of MQTT 3.1.1.
-    fn publish(&mut self, packet: u8, number: u8, is_repeated: bool) {
-        let flags = if is_repeated { 0x3a } else { 0x32 };
-        self.send(&[flags, 6, 0, 1, b't', 0, packet, b'0' + number]);
-    }
-
-    /// The numbers of the next messages that are acknowledged.
-    fn acknowledged(&mut self, count: usize) -> Vec<u8> {
-        let mut all = Vec::new();
-        while all.len() < count {
-            let (kind, rest) = self.packet().expect("PUBACK");
-            if kind == 0x40 {
-                all.push(rest[1]);
-            }
-        }
-        all
-    }
-}
-
-/// A broker whose connections this function serves, one after the other.
-struct Broker {
-    url: String,
-    thread: JoinHandle<()>,
-}
+use crate::peer::{Broker, LIMIT};
 
 impl Broker {
-    fn start(serve: impl FnOnce(&mut dyn FnMut() -> Peer) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
-        let serve = move || {
-            let mut accept = || {
-                let (stream, _) = listener.accept().expect("a connection");
-                stream.set_read_timeout(Some(LIMIT)).expect("set");
-                Peer(stream)
-            };
-            serve(&mut accept);
-        };
-        Self { url, thread: Builder::new().name("broker".into()).spawn(serve).expect("a thread") }
+    fn source(&self, version: Version, keeps_place: bool) -> Box<dyn Source> {
+        self.opened(version, &OpenOptions { keeps_place, ..OpenOptions::default() })
     }
 
-    fn source(&self, version: Version, keeps_place: bool) -> Box<dyn Source> {
+    fn opened(&self, version: Version, options: &OpenOptions) -> Box<dyn Source> {
         let messages = Messages::new(Payload::Number, ColumnOptions::default());
         let mut mqtt = Mqtt::new(&self.url, "t", messages);
         mqtt.connection = Connection { version, client_id: Some("c".into()), ..Connection::new(&self.url) };
-        mqtt.open(&OpenOptions { keeps_place, ..OpenOptions::default() }).expect("opened")
+        mqtt.open(options).expect("opened")
     }
 
     /// Why the source does not begin.
@@ -152,9 +71,13 @@ fn refused_subscriptions_name_the_topic() {
     })
     .refusal(Version::V4);
     assert!(error.message().contains("cannot subscribe to \"t\""), "{error}");
-    for (code, expected) in
-        [(0x87, "not authorized"), (0x8f, "not valid"), (0x9e, "shared subscriptions"), (0xa2, "wildcards")]
-    {
+    for (code, expected) in [
+        (0x87, "not authorized"),
+        (0x8f, "not valid"),
+        (0x9e, "shared subscriptions"),
+        (0xa2, "wildcards"),
+        (0x97, "quota"),
+    ] {
         let error = Broker::start(move |accept| {
             let mut peer = accept();
             peer.accept(&[0x20, 3, 0, 0, 0]);
@@ -163,6 +86,31 @@ fn refused_subscriptions_name_the_topic() {
         })
         .refusal(Version::V5);
         assert!(error.message().contains("\"t\"") && error.message().contains(expected), "{error}");
+        assert_eq!(error.is_transient(), code == 0x97, "{error}");
+    }
+}
+
+#[test]
+fn a_lower_quality_than_was_asked_for_is_refused_where_messages_would_be_lost() {
+    for version in [Version::V4, Version::V5] {
+        let broker = || {
+            Broker::start(move |accept| {
+                let mut peer = accept();
+                let answer: &[u8] =
+                    if version == Version::V4 { &[0x20, 2, 0, 0] } else { &[0x20, 3, 0, 0, 0] };
+                peer.accept(answer);
+                peer.subscribe(version, 0);
+                while peer.packet().is_some() {}
+            })
+        };
+        let late = broker();
+        let error = late.source(version, true).begin().expect_err("refused");
+        assert!(error.message().contains("grants QoS 0") && !error.is_transient(), "{error}");
+        late.thread.join().expect("the broker");
+        // Without checkpoints a message is acknowledged when it arrives: it may be lost anyway.
+        let early = broker();
+        early.source(version, false).begin().expect("begun");
+        early.thread.join().expect("the broker");
     }
 }
 
@@ -322,4 +270,35 @@ fn a_session_that_the_broker_has_forgotten_is_made_anew_and_counted() {
     assert!(remarks.iter().any(|remark| remark.contains("forgotten the session 1 times")), "{remarks:?}");
     drop(source);
     broker.thread.join().expect("the broker");
+}
+
+#[test]
+fn a_session_that_was_forgotten_while_the_run_was_down_is_counted() {
+    for is_kept in [true, false] {
+        let broker = Broker::start(move |accept| {
+            let mut peer = accept();
+            peer.accept(&[0x20, 2, u8::from(is_kept), 0]);
+            peer.subscribe(Version::V4, 1);
+            while peer.packet().is_some() {}
+        });
+        let resume = Some(Resumption { place: [].into(), finishes: false });
+        let options = OpenOptions { keeps_place: true, resume, ..OpenOptions::default() };
+        let mut source = broker.opened(Version::V4, &options);
+        source.begin().expect("begun");
+        let is_counted =
+            source.remarks().iter().any(|remark| remark.contains("forgotten the session 1 times"));
+        assert_eq!(is_counted, !is_kept, "{:?}", source.remarks());
+        drop(source);
+        broker.thread.join().expect("the broker");
+    }
+}
+
+#[test]
+fn what_is_not_acknowledged_is_lost_with_the_process() {
+    let messages = Messages::new(Payload::Number, ColumnOptions::default());
+    let mut mqtt = Mqtt::new("mqtt://plant", "t", messages);
+    mqtt.connection.client_id = Some("c".into());
+    assert_eq!(mqtt.traits().recovery, Recovery::Redelivered);
+    mqtt.subscription.qos = 0;
+    assert_eq!(mqtt.traits().recovery, Recovery::Lost);
 }
