@@ -73,6 +73,17 @@ impl Authority {
         self.sign("expired", params)
     }
 
+    /// Puts a certificate that has expired in the place of that of the [server](Authority::server): for its next start.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn expire_server(&self) {
+        let expired = self.expired_server();
+        for (from, kind) in [(expired.certificate, "certificate"), (expired.key, "key")] {
+            std::fs::copy(from, self.file("server", kind)).expect("copied");
+        }
+    }
+
     /// A certificate for the client `name`.
     #[must_use]
     pub fn client(&self, name: &str) -> Identity {
@@ -81,10 +92,14 @@ impl Authority {
         self.sign(name, params)
     }
 
+    fn file(&self, name: &str, kind: &str) -> PathBuf {
+        self.folder.join(format!("{name}-{kind}.pem"))
+    }
+
     fn sign(&self, name: &str, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let file = |kind: &str| self.folder.join(format!("{name}-{kind}.pem"));
+        let file = |kind: &str| self.file(name, kind);
         let identity = Identity { certificate: file("certificate"), key: file("key") };
         std::fs::write(&identity.certificate, certificate.pem()).expect("written");
         std::fs::write(&identity.key, key.serialize_pem()).expect("written");

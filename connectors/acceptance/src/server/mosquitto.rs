@@ -94,6 +94,16 @@ impl Mosquitto {
         }
     }
 
+    /// Gives the user another password, and lets it read the file again.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn set_password(&self, user: &str, password: &str) {
+        let mut command = Command::new(environment::program("mosquitto_passwd"));
+        process::succeed(command.arg("-b").arg(self.server.file("passwords")).args([user, password]));
+        self.signal(Signal::HUP);
+    }
+
     /// The port of the plain listener, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

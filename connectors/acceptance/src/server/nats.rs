@@ -5,6 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::{Server, accepts, is_server};
 use crate::{Authority, environment, process};
 
@@ -73,6 +75,21 @@ impl Nats {
         // It listens once its streams are there.
         server.launch(command, move |_| accepts(port));
         Self { server, port, authority }
+    }
+
+    /// Replaces text in its configuration: for the next [`Nats::reload`] or start.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn replace_in_configuration(&self, from: &str, to: &str) {
+        let file = self.server.file("nats.conf");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        std::fs::write(file, text.replace(from, to)).expect("written");
+    }
+
+    /// Lets it read its configuration again.
+    pub fn reload(&self) {
+        self.server.signal(Signal::HUP);
     }
 
     /// Its port, on 127.0.0.1.

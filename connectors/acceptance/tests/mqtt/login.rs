@@ -1,10 +1,10 @@
 //! Logins, certificates, and what `tidemill doctor` finds.
 
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidemill_acceptance::server::MosquittoOptions;
-use tidemill_acceptance::{Job, Mosquitto};
+use tidemill_acceptance::{Job, Mosquitto, Run};
 
 use crate::broker::{LIMIT, doctor, echo, keep, kept, publish};
 
@@ -139,4 +139,58 @@ fn doctor_looks_at_the_broker_without_disturbing_a_run() {
     assert_eq!(got, ["out 1.5"]);
     let said = run.stop().success();
     assert!(!said.contains("lost"), "{said}");
+}
+
+#[test]
+fn a_password_that_is_changed_ends_the_run() {
+    let user = Some(("plant".into(), "planted-old".into()));
+    for version in ["5", "3.1.1"] {
+        let options =
+            MosquittoOptions { user: user.clone(), lines: LOUD.into(), ..MosquittoOptions::default() };
+        let mut mosquitto = Mosquitto::start_with(&options);
+        let job = Job::new(&format!(
+            "[source]\ntype = 'mqtt'\nurl = '{}'\nversion = '{version}'\nuser = 'plant'\npassword = 'planted-old'\n\
+             topic = 'plant/x'\npayload = 'number'\n[[sink]]\ntype = 'null'\n",
+            mosquitto.url()
+        ));
+        let run = job.start_with(&[]);
+        wait_for_subscriber(&mosquitto, &run);
+        mosquitto.set_password("plant", "planted-new");
+        mosquitto.restart();
+        let said = run.wait().failure();
+        assert!(said.contains("the broker refuses the connection") && said.contains("`password`"), "{said}");
+        assert!(!said.contains("planted"), "{said}");
+    }
+}
+
+#[test]
+fn a_certificate_that_has_expired_meanwhile_ends_the_run() {
+    for version in ["5", "3.1.1"] {
+        let options = MosquittoOptions { lines: LOUD.into(), ..MosquittoOptions::default() };
+        let mut mosquitto = Mosquitto::start_with(&options);
+        let job = Job::new(&format!(
+            "[source]\ntype = 'mqtt'\nurl = '{}'\nversion = '{version}'\ntopic = 'a'\npayload = 'number'\ntls = {{ ca = '{}' }}\n\
+             [[sink]]\ntype = 'null'\n",
+            mosquitto.tls_url(),
+            mosquitto.authority().certificate().display()
+        ));
+        let run = job.start_with(&[]);
+        wait_for_subscriber(&mosquitto, &run);
+        mosquitto.authority().expire_server();
+        mosquitto.restart();
+        let said = run.wait().failure();
+        assert!(said.contains("it has expired"), "{version}: {said}");
+    }
+}
+
+/// The broker says what it receives and sends.
+const LOUD: &str = "log_type all\n";
+
+/// Waits until a [loud](LOUD) broker has a client with a subscription.
+fn wait_for_subscriber(mosquitto: &Mosquitto, run: &Run) {
+    let begun = Instant::now();
+    while !mosquitto.log().text().contains("Sending SUBACK") {
+        assert!(begun.elapsed() < LIMIT, "{}", run.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
