@@ -178,7 +178,7 @@ mod tests {
         for value in values {
             readings.push(&node(), &Measured::from(value), Timestamp::from_nanos(0), &mut lines);
         }
-        let (records, rejections) = lines.check().expect("decoded");
+        let (records, rejections) = lines.check(usize::MAX).expect("decoded");
         (records, rejections.into_iter().map(|rejection| rejection.reason).collect(), readings.remarks())
     }
 
