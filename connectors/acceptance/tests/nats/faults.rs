@@ -82,6 +82,8 @@ fn a_server_that_is_away_does_not_keep_a_run_from_stopping() {
         run.stop().success();
         proxy.set(Fault::None);
         let run = job.start();
+        // Everything may be there already: then it could be stopped before it listens for signals.
+        run.wait_for("delivery to sink");
         wait_for_messages(&server, "OUT", MESSAGES);
         run.stop().success();
         assert!(finished(&job).into_iter().eq(0..MESSAGES), "{fault:?}: each number once, in order");
