@@ -66,8 +66,6 @@ pub mod runtime {
     pub use tidemill_core::metrics::{Entry, Latency, Ledger};
     pub use tidemill_engine::cuts::CutRequest;
     pub use tidemill_engine::meter::SourceMeter;
-    pub use tidemill_engine::notes::Event;
-    pub use tidemill_engine::notes::event::in_span;
     pub use tidemill_engine::probe::{Probe, Step};
     pub use tidemill_engine::runtime::{
         FirstPassReport, Meters, Observer, Rejects, Reloads, Report, RunOptions, Shown, StateOptions,
@@ -130,7 +128,7 @@ pub mod options {
 
 /// Failures: an [`Error`] ends the run; a [`Rejection`] rejects one record, and the run continues.
 pub mod error {
-    pub use tidemill_core::error::{Error, ErrorKind, Masks, PartIndex, Rejection, RejectionKind, Result};
+    pub use tidemill_core::error::{Error, ErrorKind, PartIndex, Rejection, RejectionKind, Result};
     pub use tidemill_core::offset::{Position, Trigger};
 }
 

@@ -18,7 +18,7 @@ use tidemill_acceptance::chance::outage;
 use tidemill_acceptance::{Answer, Fault, HttpSink, Job, Postgres, Proxy, Request, Run};
 
 /// Records that are sent in a second: as many as a build without optimisation takes too, in a short outage.
-fn load() -> u64 {
+fn rate() -> u64 {
     if outage(SHORT) >= LONG { 100_000 } else { 5_000 }
 }
 
@@ -57,7 +57,7 @@ impl Load {
         let thread = std::thread::Builder::new().spawn(move || {
             let mut stream = connect(port);
             let begun = Instant::now();
-            let (mut lines, batch) = (String::new(), load() / 100);
+            let (mut lines, batch) = (String::new(), rate() / 100);
             while !stop.load(Ordering::SeqCst) {
                 let first = count.load(Ordering::SeqCst);
                 lines.clear();
@@ -65,7 +65,7 @@ impl Load {
                     writeln!(lines, "{},s{},{at}", 1_767_225_600_000 + at, at % 100).expect("room");
                 }
                 stream.write_all(lines.as_bytes()).expect("written");
-                let due = begun + Duration::from_nanos((first + batch) * 1_000_000_000 / load());
+                let due = begun + Duration::from_nanos((first + batch) * 1_000_000_000 / rate());
                 count.store(first + batch, Ordering::SeqCst);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
@@ -127,7 +127,7 @@ fn through_an_outage(
     let permitted = probes(begun.elapsed() - opened + Duration::from_secs(1));
     let (back, mut after) = (Instant::now(), 0);
     // A second of load is always under way.
-    while delivered() + 2 * load() < load.sent() {
+    while delivered() + 2 * rate() < load.sent() {
         after = after.max(watch(&run, Duration::from_millis(100)));
         assert!(back.elapsed() < 3 * outage.max(4 * LONG), "it does not catch up: {}", run.said());
     }
@@ -142,7 +142,7 @@ fn through_an_outage(
     println!(
         "{name}: down for {outage:?} at {} records/s: breaker open after {opened:.1?}, then {made} probes ({permitted} permitted), caught up after {caught_up:.1?}; \
          memory {:.1} MiB before, {:.1} during, {:.1} after",
-        load(),
+        rate(),
         mib(before),
         mib(during),
         mib(after)
