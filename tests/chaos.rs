@@ -110,8 +110,9 @@ fn promises_are_kept_under_every_schedule() {
 
 /// A target that is gone for seconds: its breaker opens, records wait, and all of them are delivered afterwards.
 fn an_outage_opens_the_breaker_and_nothing_is_lost() {
-    let folder =
-        bench("[[sink]]\ntype = 'target'\npath = 'target.txt'\nbreaker = { calls = 2, open = '200ms' }\n");
+    let folder = bench(
+        "[[sink]]\ntype = 'target'\npath = 'target.txt'\nbreaker = { failures = 0.01, calls = 2, open = '200ms' }\n",
+    );
     let ended = chaos(
         folder.path(),
         &["--seed", "2", "--faults", "outage", "--count", "1", "--stand-ins", "--keep", "kept"],
