@@ -8,9 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tidemill_engine::error::{Error, Masks, Result};
-use tidemill_engine::notes::Event;
-use tidemill_engine::notes::event::in_span;
+use tidemill_engine::error::{Error, Result};
 use tidemill_engine::resilience::Backoff;
 use tidemill_engine::sink::SinkContext;
 use tidemill_engine::time::Clock;
@@ -32,8 +30,7 @@ pub(crate) struct Outgoing {
     held: Held,
     memory: Memory,
     clock: Clock,
-    label: Arc<str>,
-    masks: Arc<Masks>,
+    context: SinkContext,
     /// Since when the messages that wait could not be sent.
     failing: Option<Instant>,
     account: Account,
@@ -80,8 +77,7 @@ impl Outgoing {
             held,
             memory,
             clock: context.clock.clone(),
-            label: Arc::clone(&context.label),
-            masks: Arc::clone(&context.masks),
+            context: context.clone(),
             failing: None,
             account: Account::default(),
         })
@@ -152,10 +148,8 @@ impl Outgoing {
             let (count, why) = &mut self.account.lost;
             *count += lost;
             why.get_or_insert_with(|| error.to_string());
-            self.say(
-                Event::warn("delivery_dropped").caused_by(error).records(lost),
-                &format!("{lost} messages that had waited are dropped: {error}"),
-            );
+            self.context
+                .warn("delivery_dropped", &format!("{lost} messages that had waited are dropped: {error}"));
         }
         of_epoch
     }
@@ -178,9 +172,8 @@ impl Outgoing {
         match (self.send_due(own).and_then(|()| self.keep()), self.failing) {
             (Ok(()), since) => {
                 backoff.reset();
-                if let Some(since) = since {
-                    let event = Event::info("delivery_recovered").seconds(since.elapsed().as_secs_f64());
-                    self.say(event, "messages that had waited are sent again");
+                if since.is_some() {
+                    self.context.info("delivery_recovered", "messages that had waited are sent again");
                     self.failing = None;
                 }
                 let now = self.now();
@@ -191,9 +184,8 @@ impl Outgoing {
                 if since.is_none() {
                     self.failing = Some(Instant::now());
                     let waiting = self.held.count(own);
-                    let event = Event::warn("delivery_failed").caused_by(&error).records(waiting);
-                    self.say(
-                        event,
+                    self.context.warn(
+                        "delivery_failed",
                         &format!("{waiting} messages that wait cannot be sent: {error}: retrying"),
                     );
                 }
@@ -215,10 +207,6 @@ impl Outgoing {
     /// Writes to the file what waits, and what was sent.
     fn keep(&mut self) -> Result<()> {
         self.memory.write(&Kept { held: &self.held, sent: self.budget.sent() })
-    }
-
-    fn say(&self, event: Event<'_>, what: &str) {
-        event.part(&self.label).say(&self.masks, &format!("{}: {what}", self.label));
     }
 
     fn now(&self) -> Duration {
@@ -265,7 +253,8 @@ impl Post {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new().name("mail".into()).spawn(in_span(move || shared.run()));
+        let run = self.shared.outgoing().context.in_run(move || shared.run());
+        let thread = std::thread::Builder::new().name("mail".into()).spawn(run);
         self.thread = Some(thread.map_err(|error| Error::internal(format!("no thread for mails: {error}")))?);
         Ok(())
     }

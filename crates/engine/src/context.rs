@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicBool;
 use crate::cuts::CutRequest;
 use crate::error::Masks;
 use crate::files::{FileSystem, everywhere};
+use crate::notes::Event;
+use crate::notes::event::in_span;
 use crate::time::Clock;
 
 /// Everything a sink needs to open: the file system, the run's id, and its state from the checkpoint being resumed.
@@ -38,6 +40,27 @@ pub struct SinkContext {
     pub stop: Arc<AtomicBool>,
     /// Masks secrets in messages that a sink prints itself, besides errors and the report.
     pub masks: Arc<Masks>,
+}
+
+impl SinkContext {
+    /// Says something about the sink during the run that is as it should be: as the event of this name, and as a sentence.
+    pub fn info(&self, event: &'static str, text: &str) {
+        self.say(Event::info(event), text);
+    }
+
+    /// Says something about the sink during the run that somebody should look at.
+    pub fn warn(&self, event: &'static str, text: &str) {
+        self.say(Event::warn(event), text);
+    }
+
+    fn say(&self, event: Event<'_>, text: &str) {
+        event.part(&self.label).say(&self.masks, &format!("{}: {text}", self.label));
+    }
+
+    /// `act` for a thread of the sink's own: what it says belongs to the run of the calling thread.
+    pub fn in_run<T, F: FnOnce() -> T>(&self, act: F) -> impl FnOnce() -> T + use<T, F> {
+        in_span(act)
+    }
 }
 
 impl Default for SinkContext {

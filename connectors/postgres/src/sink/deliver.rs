@@ -11,8 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use tidemill_connect::blocking::Blocking;
-use tidemill_engine::error::{Error, Masks, Result};
-use tidemill_engine::notes::Event;
+use tidemill_engine::error::{Error, Result};
 use tidemill_engine::sink::{Prepare, Sink, SinkContext};
 use tokio_postgres::Statement;
 
@@ -60,8 +59,7 @@ struct Transactions {
 
 /// Says once that the table is one that a crash of the server empties.
 struct Warning {
-    label: Arc<str>,
-    masks: Arc<Masks>,
+    context: SinkContext,
     /// The table, if that was said.
     said: OnceLock<String>,
 }
@@ -84,11 +82,7 @@ impl Writer {
             losses: Arc::default(),
             writer: context.writer.clone().unwrap_or_default(),
             is_once: context.state.is_none(),
-            warning: Warning {
-                label: Arc::clone(&context.label),
-                masks: Arc::clone(&context.masks),
-                said: OnceLock::new(),
-            },
+            warning: Warning { context: context.clone(), said: OnceLock::new() },
         };
         Ok(Self { transactions, blocking: Blocking::new(Arc::clone(&context.stop))? })
     }
@@ -134,8 +128,7 @@ impl Warning {
     fn say(&self, table: &str) {
         if self.said.set(table.to_owned()).is_ok() {
             let remark = self.remark().unwrap_or_default();
-            let event = Event::warn("not_durable").part(&self.label);
-            event.say(&self.masks, &format!("{}: {remark}", self.label));
+            self.context.warn("not_durable", &remark);
         }
     }
 
