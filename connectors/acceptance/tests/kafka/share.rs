@@ -41,6 +41,16 @@ fn two_processes_with_fixed_partitions_write_what_one_would_though_one_is_killed
     assert_eq!(by_sensor(&both), by_sensor(&read(broker, &alone)));
 }
 
+/// What a member had delivered and not committed when it was killed, another one may read again.
+#[test]
+fn members_of_a_group_are_promised_no_more_than_at_least_once() {
+    let pipeline = means("127.0.0.1:9", "in", "out", "") + "delivery = 'exactly_once'\n";
+    let said = Job::new(&pipeline).command(&["validate", "pipeline.toml"]).failure();
+    assert!(said.contains("another process of the group") && said.contains("at least once"), "{said}");
+    let pipeline = pipeline.replacen("group = ", "partitions = '0-3'\ngroup = ", 1);
+    assert!(Job::new(&pipeline).command(&["validate", "pipeline.toml"]).status.success());
+}
+
 /// The values of each sensor, in order.
 fn by_sensor(messages: &[Seen]) -> BTreeMap<&str, Vec<&str>> {
     let mut sensors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -37,7 +37,7 @@ fn records_become_messages_with_key_and_time_in_the_partition_of_the_key() {
     let broker = shared();
     let (from, to) = (topic(broker, "in", 4), topic(broker, "out", 4));
     send(broker, &from, &numbered(10, 0, 50), &[]);
-    let job = Job::new(&means(&broker.address(), &from, &to, ""));
+    let job = Job::new(&means(&broker.address(), &from, &to, "partitions = '0-3'"));
     let run = job.start();
     let messages = wait_for(broker, &to, 500, &[&run]);
     let said = run.stop().success();

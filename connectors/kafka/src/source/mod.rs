@@ -269,6 +269,24 @@ impl SourceSpec for Kafka {
         Traits { is_bounded: false, is_replayable: false, is_open: true, recovery: Recovery::Replayed }
     }
 
+    fn losses(&self) -> Vec<&'static str> {
+        match self.topics.gaps {
+            Gaps::Stop => Vec::new(),
+            Gaps::Accept => vec![
+                "with `gaps = \"accept\"`, messages that were deleted before they were read are left out",
+            ],
+        }
+    }
+
+    fn repeats(&self) -> Vec<&'static str> {
+        match self.topics.partitions {
+            Some(_) => Vec::new(),
+            None => vec![
+                "without `partitions`, another process of the group reads again what a killed one had not committed",
+            ],
+        }
+    }
+
     fn with_base(&self, base: &Base) -> Option<Arc<dyn SourceSpec>> {
         let registry = self.topics.registry.as_ref().map(|registry| registry.with_base(base));
         let topics = Topics { registry, ..self.topics.clone() };

@@ -9,7 +9,7 @@ use super::sources::source_label;
 use super::{Graph, OnFailure, Pipeline, SinkEntry};
 use crate::error::{Error, PartIndex, Result};
 use crate::sink::Repeat;
-use crate::source::Recovery;
+use crate::source::{Recovery, SourceSpec};
 
 /// The delivery guarantee of a sink's output, across kills and restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub struct Guarantee {
 }
 
 impl Guarantee {
-    /// Between a source and a sink, by their indices: `losses` are those of the source.
-    fn new(at: (usize, usize), recovery: Recovery, mut losses: Vec<&'static str>, sink: &SinkEntry) -> Self {
-        let mut repeats = Vec::new();
-        match recovery {
+    /// Between a source and a sink, by their indices.
+    fn new(at: (usize, usize), source: &dyn SourceSpec, sink: &SinkEntry) -> Self {
+        let (mut losses, mut repeats) = (source.losses(), source.repeats());
+        match source.traits().recovery {
             Recovery::Replayed => {}
             Recovery::Redelivered => repeats.push("the source may be sent records again"),
             Recovery::Lost => {
@@ -133,10 +133,7 @@ impl Pipeline {
         let sinks = self.sinks.iter().enumerate();
         let all = sinks.flat_map(|(at, sink)| {
             let sources = graph.sources_of_sink(at).into_iter();
-            sources.map(move |source| {
-                let spec = &self.sources[source].spec;
-                Guarantee::new((source, at), spec.traits().recovery, spec.losses(), sink)
-            })
+            sources.map(move |source| Guarantee::new((source, at), &*self.sources[source].spec, sink))
         });
         all.collect()
     }
@@ -176,6 +173,7 @@ mod tests {
     use super::*;
     use crate::batch::Schema;
     use crate::sink::{Sink, SinkContext, SinkSpec};
+    use crate::source::{OpenOptions, Source, Traits};
 
     fn pipeline(path: &str, delivery: &str) -> Pipeline {
         let toml = format!(
@@ -196,10 +194,47 @@ mod tests {
             assert_eq!(of(path), [Delivery::AtMostOnce, Delivery::AnyNumber]);
         }
         let sink = &pipeline("in.csv", "").sinks;
-        let of = |at: usize, losses| Guarantee::new((0, at), Recovery::Redelivered, losses, &sink[at]);
-        let redelivered = [0, 1].map(|at| of(at, Vec::new()).delivery());
-        assert_eq!(redelivered, [Delivery::AtLeastOnce; 2]);
-        assert_eq!(of(0, vec!["nobody keeps them"]).delivery(), Delivery::AnyNumber);
+        let of = |at: usize, source: &Sender| Guarantee::new((0, at), source, &sink[at]).delivery();
+        let sender = |recovery, losses, repeats| Sender { recovery, losses, repeats };
+        let redelivers = sender(Recovery::Redelivered, vec![], vec![]);
+        assert_eq!([0, 1].map(|at| of(at, &redelivers)), [Delivery::AtLeastOnce; 2]);
+        let forgets = sender(Recovery::Redelivered, vec!["nobody keeps them"], vec![]);
+        assert_eq!(of(0, &forgets), Delivery::AnyNumber);
+        let shares = sender(Recovery::Replayed, vec![], vec!["another one reads them too"]);
+        assert_eq!(of(0, &shares), Delivery::AtLeastOnce);
+    }
+
+    /// A source with these guarantees.
+    struct Sender {
+        recovery: Recovery,
+        losses: Vec<&'static str>,
+        repeats: Vec<&'static str>,
+    }
+
+    impl SourceSpec for Sender {
+        fn name(&self) -> &str {
+            "sender"
+        }
+
+        fn parameters(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+
+        fn traits(&self) -> Traits {
+            Traits { is_bounded: false, is_replayable: false, is_open: true, recovery: self.recovery }
+        }
+
+        fn losses(&self) -> Vec<&'static str> {
+            self.losses.clone()
+        }
+
+        fn repeats(&self) -> Vec<&'static str> {
+            self.repeats.clone()
+        }
+
+        fn open(&self, _options: &OpenOptions) -> Result<Box<dyn Source>> {
+            Err(Error::internal("it is not opened"))
+        }
     }
 
     /// A sink that is never answered.

@@ -241,6 +241,11 @@ pub trait SourceSpec: Send + Sync {
         Vec::new()
     }
 
+    /// Why records may be read again, besides what its [`Recovery`] says: a clause for each reason. With a reason, the pipeline's guarantee is at best at least once.
+    fn repeats(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// The files that it will read in a run that writes `outputs`: for display, and to refuse a run that would overwrite its own input.
     /// Empty for sources without files.
     fn files(&self, _outputs: &Outputs) -> Vec<PathBuf> {

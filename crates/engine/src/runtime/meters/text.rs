@@ -265,7 +265,8 @@ mod tests {
         source.connected();
         source.lost(None);
         source.failed(Some(&Error::unavailable("away")));
-        (source.count("repeated", 3), source.count("dropped", 0));
+        source.count("repeated", 3);
+        source.count("dropped", 0);
         let text = page(&board);
         let (mut seen, mut current) = (BTreeSet::new(), String::new());
         for line in text.lines() {
