@@ -30,13 +30,18 @@ fn file_to_delta() {
 #[test]
 fn kafka_to_kafka() {
     let broker = broker();
-    let (input, output) = (KafkaInput::new(Arc::clone(&broker)), KafkaOutput::new(broker));
+    let (input, output) = (KafkaInput::fixed(Arc::clone(&broker)), KafkaOutput::new(broker));
     survive("Kafka → Kafka", &input, &output, Promise::ExactlyOnce);
 }
 
 #[test]
 fn kafka_to_postgres() {
-    survive("Kafka → PostgreSQL", &KafkaInput::new(broker()), &PostgresOutput::new(), Promise::ExactlyOnce);
+    survive(
+        "Kafka → PostgreSQL",
+        &KafkaInput::shared(broker()),
+        &PostgresOutput::new(),
+        Promise::OnceIfAlone,
+    );
 }
 
 #[test]

@@ -140,11 +140,11 @@ fn refuse(part: &str, place: &str, bytes: &[u8]) {
     assert!(!text.contains(PLANTED), "{part}: the secret stands in {place}:\n{text}");
 }
 
-/// Checks all parts, some beside each other: most of the time they wait.
+/// Checks all parts beside each other: nearly all of the time they wait.
 fn check_all(address: &str, log: &str) {
     std::thread::scope(|scope| {
-        for parts in PARTS.chunks(PARTS.len().div_ceil(6)) {
-            scope.spawn(move || parts.iter().for_each(|part| check(part, address, log)));
+        for part in PARTS {
+            scope.spawn(move || check(part, address, log));
         }
     });
 }

@@ -37,7 +37,8 @@ pub struct ServerOptions {
     /// sslmode=disable.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// How long to wait for an answer before the connection is given up and made anew. A server that writes the rows of an epoch (64 MiB at most) may need some time.
+    /// How long to wait for an answer before the connection is given up and made anew. A server that writes the rows of an epoch (64 MiB at most) may need some time. The source waits
+    /// 10 seconds at most for a login.
     #[serde(default = "timeout")]
     pub timeout: String,
 }

@@ -55,28 +55,43 @@ impl Input for FileInput {
 }
 
 /// The topic `in` of a Kafka broker, with four partitions.
-pub struct KafkaInput(Arc<Mutex<Kafka>>);
+pub struct KafkaInput {
+    broker: Arc<Mutex<Kafka>>,
+    /// Which partitions are read, if the group does not decide that.
+    partitions: &'static str,
+}
 
 impl KafkaInput {
-    /// A topic of this broker.
+    /// A topic of this broker, all of which is read, always.
     ///
     /// # Panics
     /// If it cannot be created.
     #[must_use]
-    pub fn new(broker: Arc<Mutex<Kafka>>) -> Self {
+    pub fn fixed(broker: Arc<Mutex<Kafka>>) -> Self {
+        Self { partitions: "partitions = '0-3'\n", ..Self::shared(broker) }
+    }
+
+    /// A topic of this broker, whose partitions the group gives to its members.
+    ///
+    /// # Panics
+    /// If it cannot be created.
+    #[must_use]
+    pub fn shared(broker: Arc<Mutex<Kafka>>) -> Self {
         lock(&broker).create_topic("in", 4);
-        Self(broker)
+        Self { broker, partitions: "" }
     }
 }
 
 impl Input for KafkaInput {
     fn source(&self) -> String {
-        let brokers = lock(&self.0).address();
-        format!("type = 'kafka'\nbrokers = '{brokers}'\ntopic = 'in'\ngroup = 'pairs'\n{MESSAGES}{COLUMNS}")
+        let (brokers, partitions) = (lock(&self.broker).address(), self.partitions);
+        format!(
+            "type = 'kafka'\nbrokers = '{brokers}'\ntopic = 'in'\ngroup = 'pairs'\n{partitions}{MESSAGES}{COLUMNS}"
+        )
     }
 
     fn feed(&self, numbers: Range<u64>) {
-        let broker = lock(&self.0);
+        let broker = lock(&self.broker);
         let mut command = broker.kcat();
         // Not twice, whatever happens to the connection.
         command.args(["-P", "-t", "in", "-X", "enable.idempotence=true"]);
@@ -89,7 +104,7 @@ impl Input for KafkaInput {
     }
 
     fn restart(&self, pause: Duration) {
-        let mut broker = lock(&self.0);
+        let mut broker = lock(&self.broker);
         broker.kill();
         std::thread::sleep(pause);
         broker.start();

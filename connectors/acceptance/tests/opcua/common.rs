@@ -1,5 +1,6 @@
 //! What these tests share.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -39,7 +40,9 @@ pub(crate) fn wait_for(what: &str, run: &mut Run, is_so: impl Fn() -> bool) {
 /// The records that were written so far, also before the file has its name.
 pub(crate) fn records(job: &Job) -> Vec<Value> {
     let files = std::fs::read_dir(job.folder()).expect("a folder").map(|file| file.expect("a file").path());
-    let own = |path: &std::path::PathBuf| path.to_string_lossy().contains("out.jsonl");
+    // Beside them are files that tell whose they are.
+    let own =
+        |path: &PathBuf| path.ends_with("out.jsonl") || path.to_string_lossy().contains(".out.jsonl.part-");
     let text: String =
         files.filter(own).map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -39,7 +39,6 @@ fn write(server: &OpcUa, numbers: std::ops::Range<i64>) {
 }
 
 #[test]
-#[ignore = "has not passed yet: it ran into its limit on a busy machine"]
 fn kills_and_restarts_repeat_nothing_but_the_newest_value() {
     let (kills, mut chance) = (kills(5), Chance::new("opcua"));
     let mut server = OpcUa::start();

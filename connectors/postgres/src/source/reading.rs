@@ -29,6 +29,9 @@ use crate::session::{Session, too_long};
 /// How long one call waits for rows.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long a login may take, however long queries may: somebody may be waiting for the columns.
+const LOGIN: Duration = Duration::from_secs(10);
+
 /// How often to look at most whether transactions have ended: the server locks its table of locks for that.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -192,7 +195,7 @@ impl Reading {
     /// Connects, if there is no connection.
     async fn connect(&mut self) -> Result<()> {
         if self.session.is_none() {
-            let session = Session::open(&self.server, "tidemill", self.server.timeout).await?;
+            let session = Session::open(&self.server, "tidemill", self.server.timeout.min(LOGIN)).await?;
             restrict(&session).await?;
             self.session = Some(session);
         }
