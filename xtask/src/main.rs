@@ -193,9 +193,19 @@ pub(crate) fn root() -> PathBuf {
     Path::new(&package).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The cargo that runs this task.
+/// The cargo that runs this task, without what it tells this program about the package `xtask`: build scripts that look at that
+/// would run again whenever cargo is run outside of a task, and all that depends on them be built once more.
 pub(crate) fn cargo_command() -> Command {
-    Command::new(variable("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(variable("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A variable of the environment.
