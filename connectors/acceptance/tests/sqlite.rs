@@ -78,6 +78,21 @@ fn a_table_is_created_and_has_every_value() {
     assert_eq!(rows(&job, "PRAGMA journal_mode"), ["wal"]);
 }
 
+/// A live run ends by being stopped.
+#[test]
+fn a_run_that_is_stopped_says_what_became_null() {
+    let job = job("follow = true", "table = 't'", "time,sensor,value\n2026-01-01T00:00:00Z,a,NaN\n");
+    create(&job, "CREATE TABLE t (time TEXT, sensor TEXT, value REAL)");
+    let run = job.start();
+    let begun = Instant::now();
+    while rows(&job, "SELECT count(*) FROM t") != ["1"] {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", run.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let said = run.stop().success();
+    assert!(said.contains("1 values were NaN"), "{said}");
+}
+
 #[test]
 fn rows_with_a_key_replace_each_other_and_times_can_be_integers() {
     let csv =

@@ -80,13 +80,17 @@ impl Sink for Writer {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<Vec<String>> {
+    fn pause(&mut self) -> Result<Vec<String>> {
         let cut = *self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         let cut = (cut > 0)
             .then(|| format!("{cut} times had nanoseconds, which Delta does not have: they are cut off"));
         let unwritten =
             self.unwritten.take().map(|why| format!("{why}; without it, the table is read more slowly"));
         Ok(cut.into_iter().chain(unwritten).collect())
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        self.pause()
     }
 }
 

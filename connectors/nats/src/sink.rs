@@ -318,10 +318,14 @@ impl Sink for Open {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<Vec<String>> {
+    fn pause(&mut self) -> Result<Vec<String>> {
         let repeated = self.repeated;
         let remark = format!("{repeated} messages were sent again, and not stored a second time");
         Ok(if repeated > 0 { vec![remark] } else { Vec::new() })
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        self.pause()
     }
 }
 

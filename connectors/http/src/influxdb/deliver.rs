@@ -180,7 +180,7 @@ impl Sink for Delivering {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<Vec<String>> {
+    fn pause(&mut self) -> Result<Vec<String>> {
         let mut remarks = self.encoder.remarks();
         if let (true, Some(reason)) = (self.dropped > 0, &self.reason) {
             remarks.push(format!(
@@ -189,6 +189,10 @@ impl Sink for Delivering {
             ));
         }
         Ok(remarks)
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        self.pause()
     }
 }
 

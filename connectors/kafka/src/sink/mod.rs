@@ -215,7 +215,11 @@ impl Sink for Open {
         self.delivery.deliver(epoch, rows)
     }
 
-    fn commit(&mut self) -> Result<Vec<String>> {
+    fn pause(&mut self) -> Result<Vec<String>> {
         Ok(self.encoder.remarks())
+    }
+
+    fn commit(&mut self) -> Result<Vec<String>> {
+        self.pause()
     }
 }

@@ -1,26 +1,21 @@
-//! Caches the last time that was parsed: sensors that are read together share it.
+//! Caches the last time that was parsed: sensors that are read together share it, and later ones differ in their last digits.
 
 use super::columns::Columns;
-use crate::time::{TimeError, Timestamp};
+use crate::time::{Halves, Near, TimeError, Timestamp};
 
 /// The text and value of the last time.
 pub(super) struct LastTime {
+    /// The text if it is of the usual length.
+    halves: Option<Halves>,
+    /// Any other text.
     text: Vec<u8>,
-    /// The first and last bytes of a text of the usual length, which they cover together.
-    halves: Option<[u128; 2]>,
     time: Timestamp,
-}
-
-/// The halves of a text of 16 to 32 bytes; they may overlap.
-#[inline(always)]
-fn halves(text: &[u8]) -> Option<[u128; 2]> {
-    let (first, last) = text.first_chunk::<16>().zip(text.last_chunk::<16>())?;
-    (text.len() <= 32).then_some([u128::from_le_bytes(*first), u128::from_le_bytes(*last)])
+    near: Option<Near>,
 }
 
 impl LastTime {
     pub(super) fn new() -> Self {
-        Self { text: Vec::new(), halves: None, time: Timestamp::MIN }
+        Self { halves: None, text: Vec::new(), time: Timestamp::MIN, near: None }
     }
 
     pub(super) fn time(&self) -> Timestamp {
@@ -31,28 +26,45 @@ impl LastTime {
     #[inline(always)]
     pub(super) fn is_at(&self, text: &[u8], start: usize, end: usize) -> bool {
         let field = &text[start..end];
-        // A time is never empty, but the text is until one has been read.
-        match (self.halves, halves(field)) {
-            (Some([first, last]), Some([own_first, own_last])) => {
-                (first ^ own_first) | (last ^ own_last) == 0 && field.len() == self.text.len()
-            }
+        match (self.halves, Halves::of(field)) {
+            (Some(halves), Some(own)) => halves == own,
+            // A time is never empty, but the text is until one has been read, and where there are halves.
             _ => field == self.text && !field.is_empty(),
         }
     }
 
     /// Parses a trimmed time field.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(
         &mut self,
         field: &[u8],
         columns: &Columns,
     ) -> std::result::Result<Timestamp, TimeError> {
-        if !self.is_at(field, 0, field.len()) {
-            let time = columns.times.parse(field)?;
-            self.text.clear();
+        if self.is_at(field, 0, field.len()) {
+            return Ok(self.time);
+        }
+        if let (Some(near), Some(halves)) = (&self.near, Halves::of(field))
+            && let Some(time) = near.read(halves)
+        {
+            (self.halves, self.time) = (Some(halves), time);
+            return Ok(time);
+        }
+        // As fast as it could be compared.
+        if let Some(time) = columns.times.plain_epoch(field) {
+            return Ok(time);
+        }
+        self.parse(field, columns)
+    }
+
+    /// Parses a time that is not like the last one.
+    #[inline(never)]
+    fn parse(&mut self, field: &[u8], columns: &Columns) -> std::result::Result<Timestamp, TimeError> {
+        self.time = columns.times.parse(field)?;
+        self.near = columns.times.near(field, self.time);
+        self.halves = Halves::of(field);
+        self.text.clear();
+        if self.halves.is_none() {
             self.text.extend_from_slice(field);
-            self.halves = halves(field);
-            self.time = time;
         }
         Ok(self.time)
     }

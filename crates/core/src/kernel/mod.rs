@@ -1,6 +1,7 @@
 //! Pure numeric loops: no state but their own, no I/O, no dependencies except serde (to save states) and zmij (for the text of a number).
 
 pub mod deviation;
+pub(crate) mod digits;
 pub mod distinct;
 pub mod exact_sum;
 pub mod extreme;
@@ -19,6 +20,7 @@ pub mod prefetch;
 pub mod quantile;
 pub mod ring;
 mod root;
+mod scaled;
 pub mod separators;
 pub mod shortest;
 pub mod sketch;

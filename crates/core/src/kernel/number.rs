@@ -1,56 +1,84 @@
 //! Text to `f64`, bit for bit as `str::parse` (clause 3).
 
-/// The powers of ten that f64 represents exactly.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
+use super::digits::eight;
+use super::scaled::{MAX_POWER, scaled};
 
-/// The largest number of digits that always fits below 2^53.
-const EXACT_DIGITS: usize = 15;
+/// As many digits always fit into 64 bits.
+const MAX_DIGITS: usize = 19;
 
 /// Parses `text` like `str::parse::<f64>`: `None` where that fails.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
-    plain_decimal(text, b'.').or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
+    decimal(text, b'.').or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
 /// The same with a comma as decimal mark; a point is invalid.
 pub fn parse_decimal_comma(text: &[u8]) -> Option<f64> {
-    if let Some(value) = plain_decimal(text, b',') {
+    if let Some(value) = decimal(text, b',') {
         return Some(value);
     }
     let text = std::str::from_utf8(text).ok().filter(|text| !text.contains('.'))?;
     text.replacen(',', ".", 1).parse().ok()
 }
 
-/// `-?[0-9]*mark?[0-9]*` with 1 to 15 digits: an integer m < 2^53 and s ≤ 15 decimals. Both m and 10^s are exact, so the single division m
-/// / 10^s is correctly rounded (Clinger, "How to read floating point numbers accurately", 1990). `None` for any other text, which may still
+/// `[-+]?[0-9]*mark?[0-9]*([eE][-+]?[0-9]{1,3})?` with 1 to 19 digits before the exponent, and a value whose power of ten is small. `None` for any other text, which may still
 /// be a number.
-fn plain_decimal(text: &[u8], mark: u8) -> Option<f64> {
-    let (is_negative, digits) = match text {
+fn decimal(text: &[u8], mark: u8) -> Option<f64> {
+    let (is_negative, number) = sign(text);
+    let mut mantissa = 0;
+    let mut rest = digits(number, &mut mantissa);
+    let (mut count, mut power) = (number.len() - rest.len(), 0);
+    if let Some((_, decimals)) = rest.split_first().filter(|(byte, _)| **byte == mark) {
+        rest = digits(by_eight(decimals, &mut mantissa), &mut mantissa);
+        let places = decimals.len() - rest.len();
+        (count, power) = (count + places, -(places as i32));
+    }
+    if !rest.is_empty() {
+        power += exponent(rest)?;
+    }
+    if !(1..=MAX_DIGITS).contains(&count) || power.unsigned_abs() > MAX_POWER as u32 {
+        return None;
+    }
+    let value = scaled(mantissa, power);
+    Some(if is_negative { -value } else { value })
+}
+
+/// Whether there is a minus, and the text behind a sign.
+#[inline]
+fn sign(text: &[u8]) -> (bool, &[u8]) {
+    match text {
         [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
         _ => (false, text),
-    };
-    if digits.len() > EXACT_DIGITS + 1 {
-        return None;
     }
-    let (mut mantissa, mut decimals, mut seen_mark) = (0u64, 0, false);
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            mantissa = mantissa * 10 + u64::from(digit);
-            decimals += usize::from(seen_mark);
-        } else if byte == mark && !seen_mark {
-            seen_mark = true;
-        } else {
-            return None;
-        }
+}
+
+/// Appends the leading digits to `value`, which wraps around if there are too many; returns the text behind them.
+#[inline]
+fn digits<'t>(mut text: &'t [u8], value: &mut u64) -> &'t [u8] {
+    while let [byte @ b'0'..=b'9', rest @ ..] = text {
+        (*value, text) = (value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')), rest);
     }
-    let count = digits.len() - usize::from(seen_mark);
-    if count == 0 || count > EXACT_DIGITS {
-        return None;
+    text
+}
+
+/// The same for as many times eight digits as there are.
+#[inline]
+fn by_eight<'t>(mut text: &'t [u8], value: &mut u64) -> &'t [u8] {
+    while let Some((chunk, rest)) = text.split_first_chunk::<8>()
+        && let (eight, true) = eight(u64::from_le_bytes(*chunk))
+    {
+        (*value, text) = (value.wrapping_mul(100_000_000).wrapping_add(eight), rest);
     }
-    let value = mantissa as f64 / POWERS[decimals];
+    text
+}
+
+/// `[eE][-+]?[0-9]{1,3}`.
+fn exponent(text: &[u8]) -> Option<i32> {
+    let (b'e' | b'E', written) = text.split_first()? else { return None };
+    let (is_negative, written) = sign(written);
+    let mut value = 0;
+    let is_number = digits(written, &mut value).is_empty() && (1..=3).contains(&written.len());
+    let value = i32::try_from(value).ok().filter(|_| is_number)?;
     Some(if is_negative { -value } else { value })
 }
 

@@ -1,10 +1,44 @@
 //! Timestamps as numbers of units since 1970-01-01 UTC, parsed in decimal arithmetic, without floats.
 
 use super::{TimeError, Timestamp};
+use crate::kernel::digits::{ZEROS, eight};
 
 /// Parses an optional sign, digits, an optional point or comma with more digits, and an optional exponent, in units of ten to the power
 /// `places` nanoseconds. Digits below the nanosecond must be zeros.
 pub(super) fn parse(text: &[u8], places: usize) -> Result<Timestamp, TimeError> {
+    match plain(text, places) {
+        Some(time) => Ok(time),
+        None => any(text, places),
+    }
+}
+
+/// The same for 8 to 19 digits and nothing else; `None` if they are not, or out of range.
+#[inline]
+pub(super) fn plain(text: &[u8], places: usize) -> Option<Timestamp> {
+    const SCALES: [u64; 10] =
+        [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+    let (head, last) = text.split_last_chunk::<8>()?;
+    let (last, mut is_number) = eight(u64::from_le_bytes(*last));
+    let (head, upper) = match head.split_last_chunk::<8>() {
+        Some((head, upper)) => (head, eight(u64::from_le_bytes(*upper))),
+        None => (&head[..0], eight(padded(head))),
+    };
+    let (top, is_top) = if head.is_empty() { (0, true) } else { eight(padded(head)) };
+    is_number &= upper.1 & is_top & (head.len() <= 3);
+    let value = (top * 100_000_000 + upper.0).checked_mul(100_000_000)?.checked_add(last)?;
+    let nanos = value.checked_mul(SCALES[places]).and_then(|nanos| i64::try_from(nanos).ok())?;
+    is_number.then_some(Timestamp::from_nanos(nanos))
+}
+
+/// Fewer than eight bytes behind zeros.
+#[inline]
+fn padded(text: &[u8]) -> u64 {
+    text.iter().fold(ZEROS, |chunk, &byte| chunk >> 8 | u64::from(byte) << 56)
+}
+
+/// The same for any number.
+#[inline(never)]
+pub(super) fn any(text: &[u8], places: usize) -> Result<Timestamp, TimeError> {
     let (is_negative, number) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
         Some((b'+', rest)) => (false, rest),

@@ -151,3 +151,12 @@ fn counted_from_a_start() {
     let error = parser("%H:%M", None).check().expect_err("no start");
     assert!(error.contains("`start`"), "{error}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn clause_4_plain_digits_are_parsed_as_any_number_is(text in "[0-9]{0,22}|[0-9]{6,12}[-+.:/e ][0-9]{0,9}") {
+        for places in [0, 3, 6, 9] {
+            proptest::prop_assert_eq!(epoch::parse(text.as_bytes(), places), epoch::any(text.as_bytes(), places), "{}", text);
+        }
+    }
+}

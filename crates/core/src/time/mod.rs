@@ -29,6 +29,9 @@ mod epoch_tests;
 mod error;
 mod folds;
 mod iso8601;
+mod near;
+#[cfg(test)]
+mod near_tests;
 mod parser;
 mod pattern;
 #[cfg(test)]
@@ -57,6 +60,7 @@ pub use days::DayClock;
 pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
 pub use folds::Folds;
+pub(crate) use near::{Halves, Near};
 pub use parser::{EpochUnit, TimeFormat, TimeParser};
 pub use pattern::Pattern;
 pub use period::Period;

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::days::DayClock;
 use super::folds::Folds;
+use super::near::Near;
 use super::zones::Zones;
 use super::{DayCount, Pattern, TimeError, Timestamp, epoch, iso8601, rfc3339, zone};
 
@@ -237,6 +238,23 @@ impl TimeParser {
             TimeFormat::Days(count) if count.is_local() => self.local(count.parse(text)?),
             TimeFormat::Days(count) => count.parse(text),
         }
+    }
+
+    /// The time of `text` if it is a number of 8 to 19 digits since 1970 and nothing else. `None` says nothing: [`TimeParser::parse`] may parse it.
+    #[inline]
+    pub(crate) fn plain_epoch(&self, text: &[u8]) -> Option<Timestamp> {
+        match self.format {
+            TimeFormat::Epoch(unit) if self.start.is_none() => epoch::plain(text, unit.places()),
+            _ => None,
+        }
+    }
+
+    /// What `text`, which was parsed as `time`, has in common with others of its hour: [`Near::read`] then parses those. `None` where that would need
+    /// more than arithmetic: in other formats, and for a local time in a zone.
+    pub(crate) fn near(&self, text: &[u8], time: Timestamp) -> Option<Near> {
+        let TimeFormat::Rfc3339 = self.format else { return None };
+        let (_, offset) = rfc3339::parse(text).ok()?;
+        (offset.is_some() || self.zone.is_none()).then(|| Near::new(text, time)).flatten()
     }
 
     /// Reinterprets the UTC date and time of `clock` as local time in the parser's zone: for inputs that store local dates and times

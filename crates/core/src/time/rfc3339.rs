@@ -9,6 +9,9 @@ use super::{NANOS_PER_SECOND, SECONDS_PER_DAY, TimeError};
 /// Length in bytes of the longest form written, `1970-01-01T00:00:00.000000001Z`.
 pub(super) const MAX_LEN: usize = 30;
 
+/// The most digits of a fraction of a second.
+pub(super) const MAX_FRACTION: usize = 9;
+
 /// Days in an era of 400 years.
 const DAYS_PER_ERA: i64 = 146_097;
 
@@ -104,7 +107,7 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     let mut nanos = 0;
     let mut count = 0;
     while let Some(digit) = digits.get(count).map(|b| b.wrapping_sub(b'0')).filter(|&d| d <= 9) {
-        if count == 9 {
+        if count == MAX_FRACTION {
             return Err(TimeError::TooFine);
         }
         nanos = nanos * 10 + u32::from(digit);
@@ -113,9 +116,15 @@ fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), TimeError> {
     if count == 0 {
         return Err(TimeError::NotRfc3339);
     }
-    const SCALE: [u32; 10] =
+    Ok((nanos * fraction_scale(count), &digits[count..]))
+}
+
+/// The nanoseconds of the last of so many digits of a fraction, at most [`MAX_FRACTION`].
+#[inline]
+pub(super) const fn fraction_scale(digits: usize) -> u32 {
+    const SCALE: [u32; MAX_FRACTION + 1] =
         [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
-    Ok((nanos * SCALE[count], &digits[count..]))
+    SCALE[digits]
 }
 
 /// Parses the offset at the end of a timestamp, in seconds ahead of UTC; `None` if there is none. Always inlined: it has several callers,

@@ -323,6 +323,10 @@ impl Sink for Delivering {
         }
     }
 
+    fn pause(&mut self) -> Result<Vec<String>> {
+        self.recipient.sink().pause()
+    }
+
     fn commit(&mut self) -> Result<Vec<String>> {
         let mut remarks = Vec::new();
         if let Mode::InMemory { .. } = self.mode {
