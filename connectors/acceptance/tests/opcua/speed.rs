@@ -50,6 +50,9 @@ fn by_loop(server: &OpcUa) -> u32 {
             .application_name("loop")
             .application_uri("urn:loop")
             .pki_dir(folder.path())
+            // A page is longer than by default an answer may be.
+            .max_message_size(64 << 20)
+            .max_chunk_count(8192)
             .client()
             .expect("a client");
         let url = server.url();

@@ -1,7 +1,7 @@
 //! Text to `f64`, bit for bit as `str::parse` (clause 3).
 
 use super::digits::eight;
-use super::scaled::{MAX_POWER, scaled};
+use super::scaled::scaled;
 
 /// As many digits always fit into 64 bits.
 const MAX_DIGITS: usize = 19;
@@ -35,10 +35,10 @@ fn decimal(text: &[u8], mark: u8) -> Option<f64> {
     if !rest.is_empty() {
         power += exponent(rest)?;
     }
-    if !(1..=MAX_DIGITS).contains(&count) || power.unsigned_abs() > MAX_POWER as u32 {
+    if !(1..=MAX_DIGITS).contains(&count) {
         return None;
     }
-    let value = scaled(mantissa, power);
+    let value = scaled(mantissa, power)?;
     Some(if is_negative { -value } else { value })
 }
 

@@ -1,7 +1,7 @@
 //! An integer times a power of ten, correctly rounded to `f64`.
 
 /// The largest power of ten whose factor is a float: 10^22 = 2^22 · 5^22, and 5^22 is below 2^53.
-pub(super) const MAX_POWER: i32 = 22;
+const MAX_POWER: i32 = 22;
 
 /// The powers of ten that f64 represents exactly.
 const EXACT: [f64; MAX_POWER as usize + 1] = [
@@ -18,17 +18,18 @@ const FIVES: [(u64, u64); 2 * MAX_POWER as usize + 1] = fives();
 /// Bits of a mantissa behind the first one.
 const MANTISSA: u32 = 52;
 
-/// `mantissa` · 10^`power`, correctly rounded; `power` is from −[`MAX_POWER`] to [`MAX_POWER`].
+/// `mantissa` · 10^`power`, correctly rounded; `None` if `power` is not from −22 to 22.
 ///
 /// The product or quotient of two floats that are exact is correctly rounded (Clinger, "How to read floating point numbers accurately", 1990). Larger integers are multiplied
 /// by 128 bits of the power of five, which decides in all these cases (Lemire, "Number parsing at a gigabyte per second", 2021, sections 6 to 8).
 #[inline]
-pub(super) fn scaled(mantissa: u64, power: i32) -> f64 {
-    match (mantissa <= INTEGERS, power) {
-        (true, ..0) => mantissa as f64 / EXACT[power.unsigned_abs() as usize],
-        (true, _) => mantissa as f64 * EXACT[power as usize],
+pub(super) fn scaled(mantissa: u64, power: i32) -> Option<f64> {
+    let ten = EXACT.get(power.unsigned_abs() as usize)?;
+    Some(match (mantissa <= INTEGERS, power) {
+        (true, ..0) => mantissa as f64 / ten,
+        (true, _) => mantissa as f64 * ten,
         (false, _) => by_five(mantissa, power),
-    }
+    })
 }
 
 /// The same for an integer that may not be a float, and is not 0.
@@ -98,7 +99,13 @@ mod tests {
 
     fn check(mantissa: u64, power: i32) -> Result<(), TestCaseError> {
         let expected: f64 = format!("{mantissa}e{power}").parse().expect("a number");
-        prop_assert_eq!(scaled(mantissa, power).to_bits(), expected.to_bits(), "{}e{}", mantissa, power);
+        prop_assert_eq!(
+            scaled(mantissa, power).map(f64::to_bits),
+            Some(expected.to_bits()),
+            "{}e{}",
+            mantissa,
+            power
+        );
         Ok(())
     }
 
