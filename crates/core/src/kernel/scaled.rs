@@ -58,7 +58,7 @@ fn product(factor: u64, (upper, lower): (u64, u64)) -> (u64, u64) {
     const UNDECIDED: u64 = u64::MAX >> (MANTISSA + 3);
     let wide = u128::from(factor) * u128::from(upper);
     let wide = match (wide >> 64) as u64 & UNDECIDED {
-        UNDECIDED => wide + (u128::from(factor) * u128::from(lower) >> 64),
+        UNDECIDED => wide + ((u128::from(factor) * u128::from(lower)) >> 64),
         _ => wide,
     };
     ((wide >> 64) as u64, wide as u64)
