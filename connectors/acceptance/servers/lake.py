@@ -83,3 +83,7 @@ def main(program, place, *columns):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    sys.stdout.flush()
+    if sys.argv[1] != "spark":
+        # Threads of pyarrow that are still there have ended the process by a signal. Spark has to stop its own process.
+        os._exit(0)

@@ -36,9 +36,11 @@ fn table(job: &Job) -> String {
 
 /// Runs a program in Python, which knows the table as `path`.
 fn run_python(job: &Job, program: &str) -> String {
-    let imports = "import sys\nimport pyarrow as pa\nfrom deltalake import DeltaTable, Schema, write_deltalake\npath = sys.argv[1]\n";
-    let output =
-        python().arg("-c").arg(format!("{imports}{program}")).arg(table(job)).output().expect("it runs");
+    let imports = "import os\nimport sys\nimport pyarrow as pa\nfrom deltalake import DeltaTable, Schema, write_deltalake\npath = sys.argv[1]\n";
+    // Threads of pyarrow that are still there have ended the process by a signal.
+    let end = "sys.stdout.flush()\nos._exit(0)\n";
+    let program = format!("{imports}{program}\n{end}");
+    let output = python().arg("-c").arg(program).arg(table(job)).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
