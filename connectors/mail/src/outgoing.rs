@@ -266,6 +266,11 @@ impl Post {
     pub(crate) fn finish(&mut self) -> Result<Vec<String>> {
         self.shared.outgoing().finish()
     }
+
+    /// Remarks for the summary of a run that leaves what waits to the next one.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        self.shared.outgoing().account.remarks()
+    }
 }
 
 impl Shared {
