@@ -35,8 +35,8 @@ async fn read(session: &Session, node: &str) -> u32 {
         let values = data.data_values.unwrap_or_default();
         count += values.len() as u32;
         match values.last().and_then(|value| value.source_timestamp) {
-            // Pages end with the second of two values of the same time.
-            Some(last) if values.len() == PAGE as usize => start = DateTime::from(last.ticks() + 1),
+            // Pages end with the second of two values of the same time. The server knows microseconds.
+            Some(last) if values.len() == PAGE as usize => start = DateTime::from(last.ticks() + 10),
             _ => return count,
         }
     }
@@ -53,6 +53,7 @@ fn by_loop(server: &OpcUa) -> u32 {
             // A page is longer than by default an answer may be.
             .max_message_size(64 << 20)
             .max_chunk_count(8192)
+            .max_array_length(PAGE as usize)
             .client()
             .expect("a client");
         let url = server.url();
