@@ -1,5 +1,7 @@
 //! Who may ask. A page in somebody's browser can send requests to an address of this machine, under any name that leads to it: so the name in a request must be one that is known to be ours.
 
+#![cfg_attr(not(any(feature = "observe", test)), expect(dead_code, reason = "without a server, nobody asks"))]
+
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 

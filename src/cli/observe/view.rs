@@ -1,5 +1,10 @@
 //! What is answered to a request. Without the server, so that all of it can be tested.
 
+#![cfg_attr(
+    not(any(feature = "observe", test)),
+    expect(dead_code, reason = "without a server, nothing is asked")
+)]
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 

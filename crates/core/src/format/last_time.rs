@@ -22,6 +22,11 @@ impl LastTime {
         self.time
     }
 
+    /// What times of the same hour have in common.
+    pub(super) fn near(&self) -> Option<Near> {
+        self.near
+    }
+
     /// Whether it occurs at `start..end` of `text`; without a call for times of the usual length.
     #[inline(always)]
     pub(super) fn is_at(&self, text: &[u8], start: usize, end: usize) -> bool {

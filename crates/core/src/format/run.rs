@@ -5,7 +5,7 @@ use super::last_time::LastTime;
 use crate::batch::{Column, Mask, Span, TimeColumn};
 use crate::kernel::numerals::{self, Numeral};
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup};
-use crate::time::Timestamp;
+use crate::time::{LANES, Near, Texts, Timestamp};
 
 /// Consecutive records whose fields have been delimited.
 pub(super) trait RecordRun {
@@ -132,26 +132,74 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
         value.flatten()
     }
 
-    /// Appends the times. One with the same text as the previous one is neither trimmed nor parsed.
+    /// Appends the times.
     pub(super) fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
-        let Self { run, columns, odd, .. } = self;
-        let text = run.text();
-        let mut values = room(column.values.to_mut(), run.records(), Timestamp::MIN);
-        let mut spans = room(&mut column.text, run.records(), Span::NULL);
-        run.each(self.field, |record, start, end| {
-            if last.is_at(text, start, end) {
-                put(&mut values, last.time());
-                return put(&mut spans, Span::new(start, end - start));
+        let near = last.near().filter(|_| !self.columns.has_null_values());
+        let records = self.run.records();
+        let (values, spans) = (column.values.to_mut(), &mut column.text);
+        let (first, first_span) = (values.len(), spans.len());
+        values.resize(first + records, Timestamp::MIN);
+        spans.resize(first_span + records, Span::NULL);
+        let (values, spans) = (&mut values[first..], &mut spans[first_span..]);
+        let Some(near) = near else { return self.times_one_by_one(last, values, spans) };
+        for record in self.times_near(&near, values, spans) {
+            let (start, end) = self.run.bounds(self.field, record);
+            (values[record], spans[record]) = self.time(record, (start, end), last);
+        }
+    }
+
+    /// Writes the times that are of the same hour as `near`, eight side by side. Returns the other records.
+    fn times_near(&self, near: &Near, values: &mut [Timestamp], spans: &mut [Span]) -> Vec<usize> {
+        let (text, mut texts, mut others) = (self.run.text(), Texts::default(), Vec::new());
+        let (groups, rest) = values.as_chunks_mut::<LANES>();
+        let last = groups.len() * LANES..groups.len() * LANES + rest.len();
+        let (mut groups, mut spans) = (groups.iter_mut(), spans.iter_mut());
+        self.run.each(self.field, |record, start, end| {
+            put(&mut spans, Span::new(start, end - start));
+            texts.set(record % LANES, text, start, end);
+            if record % LANES == LANES - 1
+                && let Some(times) = groups.next()
+            {
+                let unread = texts.read(near, times);
+                if unread != 0 {
+                    let lanes = (0..LANES).filter(|lane| unread >> lane & 1 != 0);
+                    others.extend(lanes.map(|lane| record + 1 - LANES + lane));
+                }
             }
-            let (start, field) = trimmed(text, start, end);
-            let is_null = columns.has_null_values() && columns.is_null(field);
-            let time = if is_null { None } else { last.read(field, columns).ok() };
-            if time.is_none() {
-                odd.push(record as u32);
-            }
-            put(&mut values, time.unwrap_or(Timestamp::MIN));
-            put(&mut spans, Span::new(start, field.len()));
         });
+        others.extend(last);
+        others
+    }
+
+    fn times_one_by_one(&mut self, last: &mut LastTime, values: &mut [Timestamp], spans: &mut [Span]) {
+        let run = self.run;
+        let (mut values, mut spans) = (values.iter_mut(), spans.iter_mut());
+        run.each(self.field, |record, start, end| {
+            let (time, span) = self.time(record, (start, end), last);
+            put(&mut values, time);
+            put(&mut spans, span);
+        });
+    }
+
+    /// Reads any time. One with the same text as the previous one is neither trimmed nor parsed.
+    #[inline(always)]
+    fn time(
+        &mut self,
+        record: usize,
+        (start, end): (usize, usize),
+        last: &mut LastTime,
+    ) -> (Timestamp, Span) {
+        let text = self.run.text();
+        if last.is_at(text, start, end) {
+            return (last.time(), Span::new(start, end - start));
+        }
+        let (start, field) = trimmed(text, start, end);
+        let is_null = self.columns.has_null_values() && self.columns.is_null(field);
+        let time = if is_null { None } else { last.read(field, self.columns).ok() };
+        if time.is_none() {
+            self.odd.push(record as u32);
+        }
+        (time.unwrap_or(Timestamp::MIN), Span::new(start, field.len()))
     }
 
     /// Collects the sensors' names, and the ids of known ones. A known name has no surrounding spaces.

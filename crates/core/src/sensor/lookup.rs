@@ -159,12 +159,20 @@ impl SensorIds {
         if names.len() > 1 && self.short.is_far() {
             self.prefetch(text, names);
         }
+        let Self { short, long, .. } = self;
+        let (finder, mut last) = (short.finder(), None);
         for (id, &(start, len)) in ids.iter_mut().zip(names) {
             let (start, len) = (start as usize, len as usize);
-            *id = match short_key(text, start, len) {
-                Some(key) => self.short.get(key),
-                None => self.long.get(&text[start..start + len]),
+            let Some(key) = short_key(text, start, len) else {
+                *id = long.get(&text[start..start + len]);
+                continue;
             };
+            let place = finder.find(key);
+            *id = place.map_or(SensorId::UNKNOWN, |place| short.ids[place]);
+            last = place.or(last);
+        }
+        if let Some(last) = last {
+            short.next = last + 1;
         }
     }
 
@@ -211,8 +219,18 @@ fn short_key(text: &[u8], start: usize, len: usize) -> Option<u128> {
             u128::from_le_bytes(bytes)
         }
     };
-    Some(bytes & ((1 << (8 * len)) - 1) | (len as u128) << 120)
+    Some(bytes & FIRST[len] | (len as u128) << 120)
 }
+
+/// Masks of the first bytes, by their number: a look-up is faster than shifts of 128 bits.
+static FIRST: [u128; SHORT + 1] = {
+    let (mut masks, mut len) = ([0; SHORT + 1], 0);
+    while len <= SHORT {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
 
 /// Short names, in order of first occurrence. Sensors tend to report in turn, so the next name is usually the same as in the last round: it
 /// is compared first, and a search is only needed if it differs. With many sensors, this makes memory access sequential instead of random.
@@ -251,15 +269,18 @@ impl ShortNames {
     }
 
     /// The id of `key`.
-    #[inline]
     fn get(&mut self, key: u128) -> SensorId {
-        match self.slots.find(key, &self.keys) {
+        match self.finder().find(key) {
             None => SensorId::UNKNOWN,
             Some(place) => {
                 self.next = place + 1;
                 self.ids[place]
             }
         }
+    }
+
+    fn finder(&self) -> Finder<'_> {
+        Finder { slots: &self.slots, keys: &self.keys }
     }
 
     fn insert(&mut self, key: u128, id: SensorId) {
@@ -281,7 +302,8 @@ impl ShortNames {
     }
 }
 
-/// The positions of keys in a list: open addressing, at most half full. A slot is 0, or the index of a key, counted from 1, with some bits
+/// The positions of keys in a list: open addressing, at most half full; at most a quarter while that fits the near caches, so that nearly every key is in
+/// its first slot. A slot is 0, or the index of a key, counted from 1, with some bits
 /// of the key's hash above it, so that other keys are rarely compared.
 #[derive(Debug)]
 struct Slots {
@@ -310,26 +332,10 @@ impl Slots {
         (hash as usize & (self.slots.len() - 1), (hash >> 32) as u32 & !PLACE)
     }
 
-    /// The index of `key` in `keys`.
-    #[inline]
-    fn find(&self, key: u128, keys: &[u128]) -> Option<usize> {
-        let (mut at, mark) = self.begin(key);
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            let place = (slot & PLACE) as usize - 1;
-            if slot & !PLACE == mark && keys[place] == key {
-                return Some(place);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-    }
-
     /// Inserts the last of `keys`.
     fn insert(&mut self, keys: &[u128]) {
-        if 2 * keys.len() <= self.slots.len() {
+        let sparse = if keys.len() <= FAR { 4 } else { 2 };
+        if sparse * keys.len() <= self.slots.len() {
             return self.put(keys.len(), keys);
         }
         self.slots = vec![0; self.slots.len() * 2];
@@ -356,6 +362,44 @@ impl Slots {
     fn prefetch(&self, key: u128) {
         let (at, _) = self.begin(key);
         prefetch(&self.slots[at..=at]);
+    }
+}
+
+/// Finds keys.
+#[derive(Clone, Copy)]
+struct Finder<'n> {
+    slots: &'n Slots,
+    keys: &'n [u128],
+}
+
+impl Finder<'_> {
+    /// The index of `key`.
+    #[inline(always)]
+    fn find(self, key: u128) -> Option<usize> {
+        let (at, mark) = self.slots.begin(key);
+        let place = (self.slots.slots[at] & PLACE) as usize;
+        // Mostly it is in its first slot: the only branch of a look-up.
+        match self.keys.get(place.wrapping_sub(1)) {
+            Some(&found) if found == key => Some(place - 1),
+            _ => self.probe(key, at, mark),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn probe(self, key: u128, mut at: usize, mark: u32) -> Option<usize> {
+        let Slots { slots, .. } = self.slots;
+        loop {
+            let slot = slots[at];
+            if slot == 0 {
+                return None;
+            }
+            let place = (slot & PLACE) as usize - 1;
+            if slot & !PLACE == mark && self.keys[place] == key {
+                return Some(place);
+            }
+            at = (at + 1) & (slots.len() - 1);
+        }
     }
 }
 

@@ -30,8 +30,6 @@ mod error;
 mod folds;
 mod iso8601;
 mod near;
-#[cfg(test)]
-mod near_tests;
 mod parser;
 mod pattern;
 #[cfg(test)]
@@ -60,7 +58,7 @@ pub use days::DayClock;
 pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
 pub use folds::Folds;
-pub(crate) use near::{Halves, Near};
+pub(crate) use near::{Halves, LANES, Near, Texts};
 pub use parser::{EpochUnit, TimeFormat, TimeParser};
 pub use pattern::Pattern;
 pub use period::Period;

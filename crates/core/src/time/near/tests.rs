@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::{Halves, TimeParser};
+use super::lanes;
+use super::{Halves, LANES, Near, Texts};
+use crate::time::{TimeFormat, TimeParser, Timestamp};
 
 /// Checks that `text` is read by the help of `like` as the parser reads it, or not at all. Returns whether it was read.
 fn check(parser: &TimeParser, like: &str, text: &str) -> Result<bool, TestCaseError> {
@@ -17,8 +19,28 @@ fn check(parser: &TimeParser, like: &str, text: &str) -> Result<bool, TestCaseEr
     Ok(read.is_some())
 }
 
+/// Checks that `texts` are read side by side as one by one, in every way that this processor has.
+fn check_lanes(near: &Near, texts: &[&[u8]; LANES]) -> Result<(), TestCaseError> {
+    let (all, mut lanes) = (texts.concat(), Texts::default());
+    let mut end = 0;
+    for (lane, text) in texts.iter().enumerate() {
+        end += text.len();
+        lanes.set(lane, &all, end - text.len(), end);
+    }
+    for read in lanes::ways() {
+        let mut times = [Timestamp::MIN; LANES];
+        let unread = read(&lanes, near, &mut times);
+        for (lane, text) in texts.iter().enumerate() {
+            let time = (unread >> lane & 1 == 0).then_some(times[lane]);
+            let expected = Halves::of(text).and_then(|halves| near.read(halves));
+            prop_assert_eq!(time, expected, "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+    Ok(())
+}
+
 fn parsers() -> Vec<TimeParser> {
-    let format = || super::TimeFormat::parse("rfc3339").expect("a format");
+    let format = || TimeFormat::parse("rfc3339").expect("a format");
     let zones = [None, Some("Europe/Berlin")];
     zones.map(|zone| TimeParser::new(format(), zone).expect("a zone")).into()
 }
@@ -77,6 +99,12 @@ proptest! {
                 if let Some(place) = odd.get_mut(*at) {
                     *place = *byte;
                 }
+            }
+            let near = parser.parse(like.as_bytes()).ok().and_then(|time| parser.near(like.as_bytes(), time));
+            if let Some(near) = near {
+                let (like, longer) = (like.as_bytes(), [&text[..], b"0Z"].concat());
+                check_lanes(&near, &[&text, &odd, like, &text[1..], b"", &longer, &odd, &text[..15]])?;
+                check_lanes(&near, &[&text, like, &text, &text, like, &text, &text, like])?;
             }
             for text in [text, odd] {
                 if let Ok(text) = std::str::from_utf8(&text) {

@@ -1,8 +1,14 @@
 //! Times that are written like one before, but for minutes, seconds and the fraction: in a column nearly all.
 
+mod lanes;
+#[cfg(test)]
+mod tests;
+
 use super::rfc3339::{MAX_FRACTION, fraction_scale};
 use super::{NANOS_PER_SECOND, Timestamp};
 use crate::kernel::digits::{ZEROS, eight};
+
+pub(crate) use lanes::{LANES, Texts};
 
 /// Where minutes, seconds and the digits of a fraction begin.
 const MINUTE: usize = 14;
@@ -89,7 +95,10 @@ impl Near {
             scale: i64::from(fraction_scale(digits)),
         };
         let within = near.read(halves)?;
-        Some(Self { hour: time.checked_sub(within.as_nanos())?, ..near })
+        let hour = time.checked_sub(within.as_nanos())?;
+        // Every time of the hour can be represented.
+        hour.checked_add(3600 * NANOS_PER_SECOND)?;
+        Some(Self { hour, ..near })
     }
 
     /// The time that `text` writes; `None` if it is not of this hour, or written in another way.
@@ -112,7 +121,7 @@ impl Near {
         }
         let seconds = i64::from(minute) * 60 + i64::from(second);
         let within = seconds * NANOS_PER_SECOND + fraction as i64 * self.scale;
-        if is_time { self.hour.checked_add(within) } else { None }
+        is_time.then(|| self.hour.saturating_add(within))
     }
 }
 
