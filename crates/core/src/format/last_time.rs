@@ -1,7 +1,7 @@
 //! Caches the last time that was parsed: sensors that are read together share it, and later ones differ in their last digits.
 
 use super::columns::Columns;
-use crate::time::{Halves, Near, TimeError, Timestamp};
+use crate::time::{Alike, Halves, Near, TimeError, Timestamp};
 
 /// The text and value of the last time.
 pub(super) struct LastTime {
@@ -22,9 +22,10 @@ impl LastTime {
         self.time
     }
 
-    /// What times of the same hour have in common.
-    pub(super) fn near(&self) -> Option<Near> {
-        self.near
+    /// What times have in common that are likely to follow one of `length` bytes.
+    pub(super) fn alike(&self, length: usize, columns: &Columns) -> Option<Alike> {
+        let epochs = || columns.times.epochs(length).map(Alike::Epochs);
+        self.near.map(Alike::Hour).or_else(epochs)
     }
 
     /// Whether it occurs at `start..end` of `text`; without a call for times of the usual length.

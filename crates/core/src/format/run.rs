@@ -5,7 +5,7 @@ use super::last_time::LastTime;
 use crate::batch::{Column, Mask, Span, TimeColumn};
 use crate::kernel::numerals::{self, Numeral};
 use crate::sensor::{MAX_NAME, SensorId, SensorLookup};
-use crate::time::{LANES, Near, Texts, Timestamp};
+use crate::time::{Alike, LANES, Texts, Timestamp};
 
 /// Consecutive records whose fields have been delimited.
 pub(super) trait RecordRun {
@@ -134,22 +134,26 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
 
     /// Appends the times.
     pub(super) fn times(&mut self, last: &mut LastTime, column: &mut TimeColumn) {
-        let near = last.near().filter(|_| !self.columns.has_null_values());
+        if self.run.records() == 0 {
+            return;
+        }
+        let (start, end) = self.run.bounds(self.field, 0);
+        let alike = last.alike(end - start, self.columns).filter(|_| !self.columns.has_null_values());
         let records = self.run.records();
         let (values, spans) = (column.values.to_mut(), &mut column.text);
         let (first, first_span) = (values.len(), spans.len());
         values.resize(first + records, Timestamp::MIN);
         spans.resize(first_span + records, Span::NULL);
         let (values, spans) = (&mut values[first..], &mut spans[first_span..]);
-        let Some(near) = near else { return self.times_one_by_one(last, values, spans) };
-        for record in self.times_near(&near, values, spans) {
+        let Some(alike) = alike else { return self.times_one_by_one(last, values, spans) };
+        for record in self.times_alike(&alike, values, spans) {
             let (start, end) = self.run.bounds(self.field, record);
             (values[record], spans[record]) = self.time(record, (start, end), last);
         }
     }
 
-    /// Writes the times that are of the same hour as `near`, eight side by side. Returns the other records.
-    fn times_near(&self, near: &Near, values: &mut [Timestamp], spans: &mut [Span]) -> Vec<usize> {
+    /// Writes the times that are `alike`, eight side by side. Returns the other records.
+    fn times_alike(&self, alike: &Alike, values: &mut [Timestamp], spans: &mut [Span]) -> Vec<usize> {
         let (text, mut texts, mut others) = (self.run.text(), Texts::default(), Vec::new());
         let (groups, rest) = values.as_chunks_mut::<LANES>();
         let last = groups.len() * LANES..groups.len() * LANES + rest.len();
@@ -160,7 +164,7 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
             if record % LANES == LANES - 1
                 && let Some(times) = groups.next()
             {
-                let unread = texts.read(near, times);
+                let unread = texts.read(alike, times);
                 if unread != 0 {
                     let lanes = (0..LANES).filter(|lane| unread >> lane & 1 != 0);
                     others.extend(lanes.map(|lane| record + 1 - LANES + lane));

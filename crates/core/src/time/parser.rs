@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 use super::days::DayClock;
+use super::epoch::Epochs;
 use super::folds::Folds;
 use super::near::Near;
 use super::zones::Zones;
@@ -245,6 +246,14 @@ impl TimeParser {
     pub(crate) fn plain_epoch(&self, text: &[u8]) -> Option<Timestamp> {
         match self.format {
             TimeFormat::Epoch(unit) if self.start.is_none() => epoch::plain(text, unit.places()),
+            _ => None,
+        }
+    }
+
+    /// What numbers of `length` digits have in common, each of which [`TimeParser::plain_epoch`] reads.
+    pub(crate) fn epochs(&self, length: usize) -> Option<Epochs> {
+        match self.format {
+            TimeFormat::Epoch(unit) if self.start.is_none() => Epochs::new(length, unit.places()),
             _ => None,
         }
     }

@@ -8,8 +8,6 @@ use super::rfc3339::{MAX_FRACTION, fraction_scale};
 use super::{NANOS_PER_SECOND, Timestamp};
 use crate::kernel::digits::{ZEROS, eight};
 
-pub(crate) use lanes::{LANES, Texts};
-
 /// Where minutes, seconds and the digits of a fraction begin.
 const MINUTE: usize = 14;
 const SECOND: usize = 17;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::lanes;
-use super::{Halves, LANES, Near, Texts};
+use super::{Halves, Near};
+use crate::time::lanes::{LANES, Texts, ways};
 use crate::time::{TimeFormat, TimeParser, Timestamp};
 
 /// Checks that `text` is read by the help of `like` as the parser reads it, or not at all. Returns whether it was read.
@@ -27,7 +27,7 @@ fn check_lanes(near: &Near, texts: &[&[u8]; LANES]) -> Result<(), TestCaseError>
         end += text.len();
         lanes.set(lane, &all, end - text.len(), end);
     }
-    for read in lanes::ways() {
+    for read in ways() {
         let mut times = [Timestamp::MIN; LANES];
         let unread = read(&lanes, near, &mut times);
         for (lane, text) in texts.iter().enumerate() {

@@ -1,7 +1,9 @@
 //! Times that are numbers.
 
-use super::testing::{check, parser};
-use super::*;
+use super::Epochs;
+use crate::time::lanes::ways;
+use crate::time::testing::{check, parser};
+use crate::time::*;
 
 #[test]
 fn epoch() {
@@ -157,6 +159,32 @@ proptest::proptest! {
     fn clause_4_plain_digits_are_parsed_as_any_number_is(text in "[0-9]{0,22}|[0-9]{6,12}[-+.:/e ][0-9]{0,9}") {
         for places in [0, 3, 6, 9] {
             proptest::prop_assert_eq!(epoch::parse(text.as_bytes(), places), epoch::any(text.as_bytes(), places), "{}", text);
+        }
+    }
+
+    #[test]
+    fn clause_4_epochs_side_by_side_are_read_as_one_by_one(
+        texts in proptest::collection::vec("[0-9]{13}|[0-9]{16}|[0-9]{19}|[09]{8,20}|[0-9]{6,12}[-+.:/e ][0-9]{0,9}|", LANES),
+    ) {
+        let (all, mut lanes) = (format!("{:16}{}{:16}", "", texts.concat(), ""), Texts::default());
+        let mut end = 16;
+        for (lane, text) in texts.iter().enumerate() {
+            end += text.len();
+            lanes.set(lane, all.as_bytes(), end - text.len(), end);
+        }
+        for places in [0, 3, 6, 9] {
+            for length in texts.iter().map(String::len) {
+                let Some(epochs) = Epochs::new(length, places) else { continue };
+                for read in ways() {
+                    let mut times = [Timestamp::MIN; LANES];
+                    let unread = read(&lanes, &epochs, &mut times);
+                    for (lane, text) in texts.iter().enumerate() {
+                        let time = (unread >> lane & 1 == 0).then_some(times[lane]);
+                        let expected = epoch::plain(text.as_bytes(), places).filter(|_| text.len() == length);
+                        proptest::prop_assert_eq!(time, expected, "{} of {} digits", text, length);
+                    }
+                }
+            }
         }
     }
 }

@@ -1,7 +1,17 @@
 //! Timestamps as numbers of units since 1970-01-01 UTC, parsed in decimal arithmetic, without floats.
 
+mod lanes;
+#[cfg(test)]
+mod tests;
+
 use super::{TimeError, Timestamp};
 use crate::kernel::digits::{ZEROS, eight};
+
+pub(crate) use lanes::Epochs;
+
+/// Nanoseconds of a unit, by its places.
+const SCALES: [u64; 10] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 /// Parses an optional sign, digits, an optional point or comma with more digits, and an optional exponent, in units of ten to the power
 /// `places` nanoseconds. Digits below the nanosecond must be zeros.
@@ -15,8 +25,6 @@ pub(super) fn parse(text: &[u8], places: usize) -> Result<Timestamp, TimeError> 
 /// The same for 8 to 19 digits and nothing else; `None` if they are not, or out of range.
 #[inline]
 pub(super) fn plain(text: &[u8], places: usize) -> Option<Timestamp> {
-    const SCALES: [u64; 10] =
-        [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
     let (head, last) = text.split_last_chunk::<8>()?;
     let (last, mut is_number) = eight(u64::from_le_bytes(*last));
     let (head, upper) = match head.split_last_chunk::<8>() {
