@@ -56,43 +56,70 @@ pub(super) struct FieldOfRun<'a, R> {
 }
 
 impl<R: RecordRun> FieldOfRun<'_, R> {
-    /// Appends the numbers: first those that are short and plain, as most are. Returns whether some may be rounded integers; short ones
-    /// never are.
+    /// Appends the numbers: eight at a time if most are short and plain. Returns whether some may be rounded integers; short ones never are.
     pub(super) fn numbers(
         &mut self,
         values: &mut Vec<f64>,
         valid: &mut Mask,
         scratch: &mut NumberScratch,
     ) -> bool {
-        let (run, columns) = (self.run, self.columns);
-        let NumberScratch { numerals, others } = scratch;
-        let (first, records) = (values.len(), run.records());
+        let (first, records) = (values.len(), self.run.records());
         values.resize(first + records, 0.0);
         valid.extend_filled(records, true);
-        others.clear();
-        let mut may_be = false;
-        if columns.has_null_texts() {
-            others.extend(0..records as u32);
+        let may_be = if self.columns.has_null_texts() || self.are_long() {
+            self.numbers_one_by_one(&mut values[first..], valid)
         } else {
-            let text = run.text();
-            numerals.clear();
-            let mut places = room(numerals, records, Numeral::default());
-            run.each(self.field, |_, start, end| put(&mut places, Numeral::new(text, start, end)));
-            numerals::read(numerals, columns.decimal_mark(), &mut values[first..], others);
-        }
-        for &record in &*others {
-            let row = first + record as usize;
-            let value = self.number(record);
-            values[row] = value.unwrap_or(0.0);
-            valid.set(row, value.is_some());
-            may_be |= may_be_rounded(values[row]);
-        }
+            self.numbers_side_by_side(&mut values[first..], valid, scratch)
+        };
+        let columns = self.columns;
         if !columns.null_numbers().is_empty() {
             let nulls = (first..first + records).filter(|&row| columns.is_null_number(values[row]));
             nulls.collect::<Vec<_>>().into_iter().for_each(|row| {
                 values[row] = 0.0;
                 valid.set(row, false);
             });
+        }
+        may_be
+    }
+
+    /// Whether most numbers are probably too long to be read side by side.
+    fn are_long(&self) -> bool {
+        let records = self.run.records();
+        let is_long = |&record: &usize| {
+            let (start, end) = self.run.bounds(self.field, record);
+            end - start > Numeral::LONGEST
+        };
+        records > 0 && [0, records / 2, records - 1].iter().filter(|record| is_long(record)).count() > 1
+    }
+
+    fn numbers_one_by_one(&mut self, values: &mut [f64], valid: &mut Mask) -> bool {
+        let (run, first, mut may_be) = (self.run, valid.len() - values.len(), false);
+        let mut values = values.iter_mut();
+        run.each(self.field, |record, start, end| {
+            let value = self.number(record, (start, end), (valid, first));
+            may_be |= may_be_rounded(value);
+            put(&mut values, value);
+        });
+        may_be
+    }
+
+    fn numbers_side_by_side(
+        &mut self,
+        values: &mut [f64],
+        valid: &mut Mask,
+        scratch: &mut NumberScratch,
+    ) -> bool {
+        let (run, first, mut may_be) = (self.run, valid.len() - values.len(), false);
+        let NumberScratch { numerals, others } = scratch;
+        let text = run.text();
+        others.clear();
+        numerals.clear();
+        let mut places = room(numerals, run.records(), Numeral::default());
+        run.each(self.field, |_, start, end| put(&mut places, Numeral::new(text, start, end)));
+        numerals::read(numerals, self.columns.decimal_mark(), values, others);
+        for record in others.iter().map(|&record| record as usize) {
+            values[record] = self.number(record, run.bounds(self.field, record), (valid, first));
+            may_be |= may_be_rounded(values[record]);
         }
         may_be
     }
@@ -121,15 +148,24 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
         });
     }
 
-    /// Parses any number; `None` for null.
-    fn number(&mut self, record: u32) -> Option<f64> {
-        let (start, end) = self.run.bounds(self.field, record as usize);
+    /// Parses any number, at row `first + record` of `valid`; 0 for null.
+    #[inline(always)]
+    fn number(
+        &mut self,
+        record: usize,
+        (start, end): (usize, usize),
+        (valid, first): (&mut Mask, usize),
+    ) -> f64 {
         let field = Columns::trim(&self.run.text()[start..end]);
         let value = self.columns.measurement(field);
         if value.is_none() {
-            self.odd.push(record);
+            self.odd.push(record as u32);
         }
-        value.flatten()
+        let value = value.flatten();
+        if value.is_none() {
+            valid.set(first + record, false);
+        }
+        value.unwrap_or(0.0)
     }
 
     /// Appends the times.

@@ -1,6 +1,6 @@
 //! Text to `f64`, bit for bit as `str::parse` (clause 3).
 
-use super::digits::eight;
+use super::digits::{ZEROS, eight};
 use super::scaled::scaled;
 
 /// As many digits always fit into 64 bits.
@@ -28,7 +28,10 @@ fn decimal(text: &[u8], mark: u8) -> Option<f64> {
     let mut rest = digits(number, &mut mantissa);
     let (mut count, mut power) = (number.len() - rest.len(), 0);
     if let Some((_, decimals)) = rest.split_first().filter(|(byte, _)| **byte == mark) {
-        rest = digits(by_eight(decimals, &mut mantissa), &mut mantissa);
+        rest = digits(
+            fewer_than_eight(decimals, by_eight(decimals, &mut mantissa), &mut mantissa),
+            &mut mantissa,
+        );
         let places = decimals.len() - rest.len();
         (count, power) = (count + places, -(places as i32));
     }
@@ -70,6 +73,21 @@ fn by_eight<'t>(mut text: &'t [u8], value: &mut u64) -> &'t [u8] {
         (*value, text) = (value.wrapping_mul(100_000_000).wrapping_add(eight), rest);
     }
     text
+}
+
+/// The same for `rest`, the last one to seven bytes of `text`, if they are digits, and `text` has at least eight bytes.
+#[inline]
+fn fewer_than_eight<'t>(text: &'t [u8], rest: &'t [u8], value: &mut u64) -> &'t [u8] {
+    const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    let (Some(last), Some(power)) = (text.last_chunk::<8>(), POWERS.get(rest.len())) else { return rest };
+    let own = u64::MAX.checked_shl(8 * (8 - rest.len() as u32)).unwrap_or(0);
+    match eight(u64::from_le_bytes(*last) & own | ZEROS & !own) {
+        (few, true) => {
+            *value = value.wrapping_mul(*power).wrapping_add(few);
+            &[]
+        }
+        _ => rest,
+    }
 }
 
 /// `[eE][-+]?[0-9]{1,3}`.

@@ -20,6 +20,9 @@ pub struct Numeral {
 }
 
 impl Numeral {
+    /// The greatest length of a field that [`read`] parses, in bytes.
+    pub const LONGEST: usize = 8;
+
     /// The field at `start..end` of `text`.
     #[inline]
     pub fn new(text: &[u8], start: usize, end: usize) -> Self {
@@ -69,7 +72,8 @@ impl Numeral {
             >> 32;
         let mantissa = f64::from_bits(mantissa | INTEGERS.to_bits()) - INTEGERS;
         let signs = minus + u64::from(mark != 0);
-        let other = no_digits | u64::from(len.wrapping_sub(1) >= 8) | u64::from(len == signs);
+        let other =
+            no_digits | u64::from(len.wrapping_sub(1) >= Self::LONGEST as u64) | u64::from(len == signs);
         let quotient = mantissa / power(mark);
         (f64::from_bits(quotient.to_bits() ^ minus << 63), other)
     }
