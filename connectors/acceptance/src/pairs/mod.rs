@@ -101,7 +101,12 @@ impl Pair<'_> {
         let repeated = numbers.len() - distinct.len();
         println!("{}: {fed} records, {kills} kills, {repeated} repeated", self.name);
         assert!(fed > 0 && distinct.iter().copied().eq(0..fed), "{}: records are lost or made up", self.name);
-        assert!(self.promise == Promise::AtLeastOnce || repeated == 0, "{}: records are repeated", self.name);
+        let ranges = ranges(repeats(numbers));
+        assert!(
+            self.promise == Promise::AtLeastOnce || repeated == 0,
+            "{}: records are repeated: {ranges:?}",
+            self.name
+        );
     }
 
     /// Feeds, kills and restarts beside each other. Returns what runs in the end, and how many records were handed over.
@@ -164,6 +169,24 @@ impl Pair<'_> {
             std::thread::sleep(Duration::from_millis(100).max(begun.elapsed()));
         }
     }
+}
+
+/// Those that occur more than once.
+fn repeats(mut numbers: Vec<u64>) -> Vec<u64> {
+    numbers.sort_unstable();
+    numbers.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+}
+
+/// Consecutive ascending numbers as ranges.
+fn ranges(numbers: Vec<u64>) -> Vec<Range<u64>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(last) if last.end == number => last.end += 1,
+            _ => ranges.push(number..number + 1),
+        }
+    }
+    ranges
 }
 
 /// The exit code of a run that begins while the server of its source is away.

@@ -154,7 +154,10 @@ impl KafkaOutput {
 
 impl Output for KafkaOutput {
     fn sink(&self) -> String {
-        format!("type = 'kafka'\nbrokers = '{}'\ntopic = 'out'\nformat = 'csv'", lock(&self.0).address())
+        // Two kinds of kills restart this broker. With its circuit breaker, the sink would wait for minutes after them.
+        let patience = "retry.cap = '2s'\nbreaker.calls = 1_000_000";
+        let brokers = lock(&self.0).address();
+        format!("type = 'kafka'\nbrokers = '{brokers}'\ntopic = 'out'\nformat = 'csv'\n{patience}")
     }
 
     fn arrived(&self) -> Vec<u64> {

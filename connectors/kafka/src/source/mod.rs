@@ -324,6 +324,7 @@ impl SourceSpec for Kafka {
             clock: options.clock.clone(),
             cuts: options.cuts.clone(),
             patience: Patience { stop: Arc::clone(&options.stop), limit: FIRST_ANSWER },
+            accepts_gaps: matches!(self.topics.gaps, Gaps::Accept),
             keeps_place: options.keeps_place,
             resumes: options.resume.is_some(),
         };

@@ -65,6 +65,8 @@ pub(super) struct Setup {
     pub(super) clock: Clock,
     pub(super) cuts: CutRequest,
     pub(super) patience: Patience,
+    /// Whether it goes on where offsets begin if messages were deleted before they were read.
+    pub(super) accepts_gaps: bool,
     /// Whether the run has checkpoints.
     pub(super) keeps_place: bool,
     /// Whether it resumes from one.
@@ -95,6 +97,10 @@ impl Reader {
         // One that librdkafka had fetched before its partition was paused or given up belongs to the next reader.
         let slot = self.slots.find(message.topic(), message.partition());
         let Some(slot) = slot.filter(|slot| !slot.is_leaving) else { return Ok(true) };
+        // One that was read before is never read again, whatever librdkafka fetches after an error. Only if offsets may begin anew, nobody knows which those are.
+        if message.offset() < slot.next && !self.setup.accepts_gaps {
+            return Ok(true);
+        }
         let payload = message.payload().unwrap_or_default();
         let content = match &mut self.registry {
             Some(registry) if !payload.is_empty() => registry.read(payload)?,
