@@ -182,7 +182,11 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
         spans.resize(first_span + records, Span::NULL);
         let (values, spans) = (&mut values[first..], &mut spans[first_span..]);
         let Some(alike) = alike else { return self.times_one_by_one(last, values, spans) };
-        for record in self.times_alike(&alike, values, spans) {
+        let others = self.times_alike(&alike, values, spans);
+        if others.len() <= records / 4 {
+            last.note_hits();
+        }
+        for record in others {
             let (start, end) = self.run.bounds(self.field, record);
             (values[record], spans[record]) = self.time(record, (start, end), last);
         }

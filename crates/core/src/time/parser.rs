@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::days::DayClock;
 use super::epoch::Epochs;
 use super::folds::Folds;
-use super::near::Near;
+use super::near::{Near, Places};
 use super::zones::Zones;
 use super::{DayCount, Pattern, TimeError, Timestamp, epoch, iso8601, rfc3339, zone};
 
@@ -258,12 +258,20 @@ impl TimeParser {
         }
     }
 
-    /// What `text`, which was parsed as `time`, has in common with others of its hour: [`Near::read`] then parses those. `None` where that would need
-    /// more than arithmetic: in other formats, and for a local time in a zone.
-    pub(crate) fn near(&self, text: &[u8], time: Timestamp) -> Option<Near> {
-        let TimeFormat::Rfc3339 = self.format else { return None };
-        let (_, offset) = rfc3339::parse(text).ok()?;
-        (offset.is_some() || self.zone.is_none()).then(|| Near::new(text, time)).flatten()
+    /// What `text`, which was parsed as `time`, has in common with others of its hour: [`Near::read`] then parses those. `known` are the places of an earlier
+    /// text. `None` in other formats, or if the hour is not like others.
+    pub(crate) fn near(&self, text: &[u8], time: Timestamp, known: Option<Places>) -> Option<Near> {
+        let learn = || Near::learn(text, time, known, |text| self.parse(text).ok());
+        match &self.format {
+            TimeFormat::Rfc3339 => match rfc3339::parse(text) {
+                Ok((_, offset)) if offset.is_some() || self.zone.is_none() => {
+                    Near::new(text, time, Places::rfc3339(text)).or_else(learn)
+                }
+                _ => learn(),
+            },
+            TimeFormat::Pattern(_) => learn(),
+            TimeFormat::Epoch(_) | TimeFormat::Days(_) => None,
+        }
     }
 
     /// Reinterprets the UTC date and time of `clock` as local time in the parser's zone: for inputs that store local dates and times

@@ -1,6 +1,6 @@
 //! Times of the same hour side by side: what [`Near::read`] says of each.
 
-use super::{Near, SECOND};
+use super::Near;
 use crate::kernel::digits::{ZEROS, eight};
 use crate::time::lanes::{LANES, ReadLanes, Texts, Words};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -9,15 +9,15 @@ impl ReadLanes for Near {
     #[inline(always)]
     fn read_lanes(&self, texts: &Texts, times: &mut [Timestamp; LANES]) -> Words {
         let mut others = self.differ(texts);
-        let clock = Window::at(SECOND + 16 - self.fixed.length);
+        let minute = Pair::at(self.places.minute, self.fixed.length);
+        let second = Pair::at(self.places.second, self.fixed.length);
         let fraction = Window::at(8 - self.suffix);
         let ninth = Window::at(7 - self.suffix);
         let has_ninth = if self.has_ninth { u64::MAX } else { 0 };
         let hour = self.hour.as_nanos();
         for lane in 0..LANES {
             let [low, high] = [texts.last[0][lane], texts.last[1][lane]];
-            // The minutes are the last two bytes of the first half.
-            let pairs = texts.first[1][lane] >> 48 | (clock.of(low, high) & 0xffff) << 16;
+            let pairs = minute.of(texts, lane) | second.of(texts, lane) << 16;
             let (seconds, is_clock) = minutes_and_seconds(pairs);
             let digits = (fraction.of(low, high) & self.kept) | (ZEROS & !self.kept);
             let (digits, is_number) = eight(digits);
@@ -56,7 +56,7 @@ struct Window {
 }
 
 impl Window {
-    /// The bytes from `at`, up to 15, on; zeros follow the last one.
+    /// The bytes from `at`, up to 16, on; zeros follow the last one.
     fn at(at: usize) -> Self {
         let bits = 8 * at as u32;
         let high_left = 64_u32.checked_sub(bits).unwrap_or(64);
@@ -70,6 +70,32 @@ impl Window {
         right(low, self.low_right)
             | high.checked_shl(self.high_left).unwrap_or(0)
             | right(high, self.high_right)
+    }
+}
+
+/// Where two digits are.
+struct Pair {
+    /// Whether the last sixteen bytes have both, not the first ones.
+    is_last: bool,
+    window: Window,
+    /// What is there instead if the text has none.
+    instead: u64,
+}
+
+impl Pair {
+    /// The digits at `at` of a text of `length` bytes; zeros if they are nowhere.
+    fn at(at: Option<usize>, length: usize) -> Self {
+        match at {
+            None => Self { is_last: false, window: Window::at(16), instead: ZEROS & 0xffff },
+            Some(at) if at <= 14 => Self { is_last: false, window: Window::at(at), instead: 0 },
+            Some(at) => Self { is_last: true, window: Window::at(at + 16 - length), instead: 0 },
+        }
+    }
+
+    #[inline(always)]
+    fn of(&self, texts: &Texts, lane: usize) -> u64 {
+        let words = if self.is_last { &texts.last } else { &texts.first };
+        (self.window.of(words[0][lane], words[1][lane]) & 0xffff) | self.instead
     }
 }
 

@@ -1,6 +1,7 @@
 //! Times that are written like one before, but for minutes, seconds and the fraction: in a column nearly all.
 
 mod lanes;
+mod places;
 #[cfg(test)]
 mod tests;
 
@@ -8,12 +9,15 @@ use super::rfc3339::{MAX_FRACTION, fraction_scale};
 use super::{NANOS_PER_SECOND, Timestamp};
 use crate::kernel::digits::{ZEROS, eight};
 
-/// Where minutes, seconds and the digits of a fraction begin.
-const MINUTE: usize = 14;
-const SECOND: usize = 17;
-const FRACTION: usize = 20;
+pub(crate) use places::Places;
 
-/// A text of 16 to 32 bytes: its first and its last 16, which may overlap.
+/// The maximum length of a text, in bytes.
+const LONGEST: usize = 32;
+
+/// The maximum number of bytes behind a fraction.
+const MAX_SUFFIX: usize = 6;
+
+/// A text of up to 32 bytes: its first and its last 16, which may overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Halves {
     length: usize,
@@ -22,28 +26,36 @@ pub(crate) struct Halves {
 }
 
 impl Halves {
-    /// `None` for a text of another length.
+    /// `None` for a text of less than 16 or more than 32 bytes.
     #[inline(always)]
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
         let (first, last) = text.first_chunk::<16>().zip(text.last_chunk::<16>())?;
         let (first, last) = (u128::from_le_bytes(*first), u128::from_le_bytes(*last));
-        (text.len() <= 32).then_some(Self { length: text.len(), first, last })
+        (text.len() <= LONGEST).then_some(Self { length: text.len(), first, last })
     }
 
-    /// The two bytes at `at`, which is 1 to 14, of the first half.
-    #[inline(always)]
-    fn pair_of_first(self, at: usize) -> [u8; 2] {
-        ((self.first >> (8 * at)) as u16).to_le_bytes()
+    /// The same for a shorter text too, with zeros around it.
+    #[inline]
+    fn padded(text: &[u8]) -> Option<Self> {
+        if text.len() >= 16 {
+            return Self::of(text);
+        }
+        let mut bytes = [0; 16];
+        bytes[..text.len()].copy_from_slice(text);
+        let first = u128::from_le_bytes(bytes);
+        let last = first.checked_shl(8 * (16 - text.len() as u32)).unwrap_or(0);
+        Some(Self { length: text.len(), first, last })
     }
 
-    /// The two bytes at `at` of the text, which are in the last half.
+    /// The two bytes at `at`, for which [`Near::new`] has seen to it that one half has both.
     #[inline(always)]
-    fn pair_of_last(self, at: usize) -> [u8; 2] {
-        ((self.last >> (8 * (at + 16 - self.length))) as u16).to_le_bytes()
+    fn pair(self, at: usize) -> [u8; 2] {
+        let (half, at) = if at <= 14 { (self.first, at) } else { (self.last, at + 16 - self.length) };
+        ((half >> (8 * at)) as u16).to_le_bytes()
     }
 }
 
-/// The hour of a time of RFC 3339, and how it is written.
+/// The hour of a time, and how it is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Near {
     /// The text with zeros for the bytes that may differ, and ones for those that may not.
@@ -51,7 +63,8 @@ pub(crate) struct Near {
     mask: Halves,
     /// The time at which the hour begins.
     hour: Timestamp,
-    /// Bytes behind the last digit.
+    places: Places,
+    /// Bytes behind the last digit of the fraction.
     suffix: usize,
     /// The bytes of the last eight that belong to the fraction.
     kept: u64,
@@ -61,55 +74,75 @@ pub(crate) struct Near {
 }
 
 impl Near {
-    /// What `text` has in common with others of its hour: it is a time of RFC 3339, `time`, and says its offset or needs none.
-    /// `None` if it is written in an unusual way.
-    pub(crate) fn new(text: &[u8], time: Timestamp) -> Option<Self> {
-        let halves = Halves::of(text)?;
-        let digits = match text.get(FRACTION - 1) {
-            Some(b'.') => text[FRACTION..].iter().take_while(|byte| byte.is_ascii_digit()).count(),
-            _ => 0,
-        };
-        let end = if digits > 0 { FRACTION + digits } else { SECOND + 2 };
-        let suffix = text.len().checked_sub(end)?;
-        if digits > MAX_FRACTION || suffix > 6 {
+    /// What `text` has in common with others of its hour, given that it is `time`, that minutes, seconds and fraction are at these places, and that all moments
+    /// of the hour are written alike. `None` if its text is unusual.
+    pub(crate) fn new(text: &[u8], time: Timestamp, places: Places) -> Option<Self> {
+        let halves = Halves::padded(text)?;
+        let Places { minute, second, fraction, digits } = places;
+        let is_in_a_half = |at: &usize| *at <= 14 || at + 16 >= text.len();
+        let suffix = if digits > 0 { text.len().checked_sub(fraction + digits)? } else { 0 };
+        if digits > MAX_FRACTION
+            || suffix > MAX_SUFFIX
+            || ![minute, second].iter().flatten().all(is_in_a_half)
+        {
             return None;
         }
-        let is_free = |at: usize| {
-            (MINUTE..MINUTE + 2).contains(&at)
-                || (SECOND..SECOND + 2).contains(&at)
-                || (FRACTION..FRACTION + digits).contains(&at)
-        };
-        let mask = text.iter().enumerate().map(|(at, _)| if is_free(at) { 0 } else { u8::MAX });
-        let mask = Halves::of(&mask.collect::<Vec<u8>>())?;
+        let mask = (0..text.len()).map(|at| if places.contains(at) { 0 } else { u8::MAX });
+        let mask = Halves::padded(&mask.collect::<Vec<u8>>())?;
         let fixed = Halves { first: halves.first & mask.first, last: halves.last & mask.last, ..halves };
-        let kept = u64::MAX.checked_shl(8 * (8 - digits.min(8)) as u32).unwrap_or(0);
         let near = Self {
             fixed,
             mask,
             hour: Timestamp::from_nanos(0),
+            places,
             suffix,
-            kept,
+            kept: u64::MAX.checked_shl(8 * (8 - digits.min(8)) as u32).unwrap_or(0),
             has_ninth: digits == MAX_FRACTION,
             scale: i64::from(fraction_scale(digits)),
         };
-        let within = near.read(halves)?;
+        let within = near.read(text)?;
         let hour = time.checked_sub(within.as_nanos())?;
         // Every time of the hour can be represented.
         hour.checked_add(3600 * NANOS_PER_SECOND)?;
         Some(Self { hour, ..near })
     }
 
+    /// The same if only `parse` knows how times are written: finds the places, unless they are those of an earlier text, and checks that moments of the hour are
+    /// read as it reads them. They are not if the clocks change within the hour, or if it ends with its first moment (24:00).
+    pub(crate) fn learn(
+        text: &[u8],
+        time: Timestamp,
+        known: Option<Places>,
+        parse: impl Fn(&[u8]) -> Option<Timestamp>,
+    ) -> Option<Self> {
+        let checked = |places: Places| {
+            let near = Self::new(text, time, places)?;
+            let agrees = |moment: &[u8]| near.read(moment).is_some_and(|time| parse(moment) == Some(time));
+            places.moments(text).iter().all(|moment| agrees(moment)).then_some(near)
+        };
+        known.and_then(checked).or_else(|| checked(Places::find(text, &parse)?))
+    }
+
+    /// Where minutes, seconds and fraction are.
+    pub(crate) fn places(&self) -> Places {
+        self.places
+    }
+
     /// The time that `text` writes; `None` if it is not of this hour, or written in another way.
     #[inline(always)]
-    pub(crate) fn read(&self, text: Halves) -> Option<Timestamp> {
-        let Self { fixed, mask, .. } = self;
-        let others = ((text.first ^ fixed.first) & mask.first) | ((text.last ^ fixed.last) & mask.last);
-        if others != 0 || text.length != fixed.length {
+    pub(crate) fn read(&self, text: &[u8]) -> Option<Timestamp> {
+        let Self { fixed, mask, places, .. } = self;
+        if text.len() != fixed.length {
             return None;
         }
-        let (minute, is_minute) = sixtieths(text.pair_of_first(MINUTE));
-        let (second, is_second) = sixtieths(text.pair_of_last(SECOND));
-        let eight_last = (text.last >> (8 * (8 - self.suffix))) as u64;
+        let text = Halves::padded(text)?;
+        let others = ((text.first ^ fixed.first) & mask.first) | ((text.last ^ fixed.last) & mask.last);
+        if others != 0 {
+            return None;
+        }
+        let sixtieths = |at: Option<usize>| at.map_or((0, true), |at| sixtieths(text.pair(at)));
+        let ((minute, is_minute), (second, is_second)) = (sixtieths(places.minute), sixtieths(places.second));
+        let eight_last = text.last.checked_shr(8 * (8 - self.suffix as u32)).unwrap_or(0) as u64;
         let (mut fraction, is_number) = eight((eight_last & self.kept) | (ZEROS & !self.kept));
         let mut is_time = is_minute & is_second & is_number;
         if self.has_ninth {
