@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::outputs::numbers_of;
 use super::{COLUMNS, Input, LIMIT, MESSAGES, line};
 use crate::http::ask;
 use crate::listener::lock;
@@ -101,6 +102,10 @@ impl Input for KafkaInput {
     fn part(&self) -> u64 {
         // A client of its own for each part.
         2000
+    }
+
+    fn holds(&self) -> Option<Vec<u64>> {
+        Some(numbers_of(&lock(&self.broker), "in"))
     }
 
     fn restart(&self, pause: Duration) {

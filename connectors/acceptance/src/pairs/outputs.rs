@@ -161,21 +161,7 @@ impl Output for KafkaOutput {
     }
 
     fn arrived(&self) -> Vec<u64> {
-        let mut command = lock(&self.0).kcat();
-        command.args([
-            "-C",
-            "-q",
-            "-t",
-            "out",
-            "-o",
-            "beginning",
-            "-e",
-            "-X",
-            "isolation.level=read_committed",
-        ]);
-        let lines = String::from_utf8(succeed(&mut command)).expect("UTF-8");
-        let cells = lines.lines().filter_map(|line| line.rsplit(',').next());
-        cells.map(|cell| cell.parse().expect("a number")).collect()
+        numbers_of(&lock(&self.0), "out")
     }
 
     fn restart(&self, pause: Duration) {
@@ -184,4 +170,13 @@ impl Output for KafkaOutput {
         std::thread::sleep(pause);
         broker.start();
     }
+}
+
+/// The numbers of the committed records of a topic.
+pub(super) fn numbers_of(broker: &Kafka, topic: &str) -> Vec<u64> {
+    let mut command = broker.kcat();
+    command.args(["-C", "-q", "-t", topic, "-o", "beginning", "-e", "-X", "isolation.level=read_committed"]);
+    let lines = String::from_utf8(succeed(&mut command)).expect("UTF-8");
+    let cells = lines.lines().filter_map(|line| line.rsplit(',').next());
+    cells.map(|cell| cell.parse().expect("a number")).collect()
 }
