@@ -34,11 +34,15 @@ def main(arguments: Sequence[str]) -> int:
     if disputes:
         say("the engines do not agree, so nothing was measured:", *disputes)
         return 1
-    for job in jobs:
-        file = files.timed(job.table, options.rows)
+    for at, job in enumerate(jobs):
+        file = files.timed(job, options.rows)
         runs = in_turn(job, file, engines, plan, say)
-        record.jobs[job.name] = Measured(job.title, file.stat().st_size, machine.commit(ROOT), runs)
+        record.jobs[job.name] = Measured(
+            job.title, file.stat().st_size, machine.commit(ROOT), runs, job.wanted, job.wanted_rate
+        )
         write(record, folder)
+        if options.discard and not any(_read_the_same(job, later) for later in jobs[at + 1 :]):
+            file.unlink()
     if options.fills_readme():
         into_readme(record, folder)
     say(f"written to {folder}")
@@ -48,6 +52,11 @@ def main(arguments: Sequence[str]) -> int:
 def say(*lines: str) -> None:
     """Progress messages."""
     print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def _read_the_same(one: Job, other: Job) -> bool:
+    """Whether two jobs have the same input file."""
+    return (one.table, one.input) == (other.table, other.input)
 
 
 def _record(options: Options, engines: Sequence[Engine]) -> tuple[Record, Path]:
@@ -70,7 +79,7 @@ def _compare(
     """Compares all outputs on small files and writes down what comes out; gives what must not be."""
     disputes = []
     for job in (*jobs, ODD):
-        file = files.odd() if job is ODD else files.checked(job.table)
+        file = files.odd() if job is ODD else files.checked(job)
         said = _verdicts(job.writing(Output.CSV) if job.output is Output.NONE else job, file, engines, plan)
         record.agreement[job.title] = {engine: str(verdict) for engine, verdict in said.items()}
         if job is not ODD:
