@@ -113,6 +113,10 @@ class Job:
         """The same with its rows written, so that they can be compared."""
         return replace(self, output=output)
 
+    def reading(self, kind: Input) -> Job:
+        """The same on the same rows, stored in another way."""
+        return replace(self, input=kind)
+
 
 JOBS = (
     Job("nothing", "nothing written", LONG, Steps.SMOOTH, Output.NONE),

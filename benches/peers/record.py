@@ -225,13 +225,15 @@ def _head(record: Record) -> str:
 
 
 def _notes(record: Record, jobs: list[Measured]) -> list[str]:
-    titles = record.setting.titles
-    return [
-        f"- {job.title}, {titles[runs.engine]}: {runs.note}"
-        for job in jobs
-        for runs in job.engines
-        if runs.note
-    ]
+    """Why figures are missing: a line for all engines of a job with the same reason."""
+    notes = []
+    for job in jobs:
+        titles: dict[str, list[str]] = {}
+        for runs in job.engines:
+            if runs.note:
+                titles.setdefault(runs.note, []).append(record.setting.titles[runs.engine])
+        notes += [f"- {job.title}, {', '.join(of)}: {note}" for note, of in titles.items()]
+    return notes
 
 
 def _versions(record: Record) -> str:

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         results.append(_measured(of, options))
         if not options.keep:
             of.file.unlink()
+            empty_file_of(shape, options.data).unlink()
     here, state = machine.this(), machine.commit(ROOT)
     folder = options.record or ROOT / "benches" / "record" / f"{date.today().isoformat()}-{here.slug()}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,8 @@ class Whole(unittest.TestCase):
             return main([str(option) for option in (*options, "--repeats", 1, *more)]), data
 
     def files(self, data: Path) -> set[str]:
-        return {path.name.split("-2")[0] for path in data.glob("shape-*-2*.csv")}
+        """The shapes whose files are there."""
+        return {path.name.rsplit("-", 2)[0] for path in data.glob("shape-*.csv")}
 
     def test_all_shapes_are_measured_and_their_files_deleted(self) -> None:
         status, data = self.run_all()

@@ -71,8 +71,8 @@ pub struct Synthetic {
     pub odd: Option<f64>,
 }
 
-/// What an odd value is multiplied by.
-const NEAR_ZERO: f64 = 1e-9;
+/// What an odd value is divided by.
+const NEAR_ZERO: f64 = 1e9;
 
 inventory::submit! { Component::of::<Synthetic>("synthetic", "simulated plant readings, generated from a seed") }
 
@@ -291,9 +291,9 @@ impl Generator {
             times.push(time);
             texts.push(span);
             ids.push(self.id(turn, sensors)?);
-            let scale = if odd == Some(OddPart::Value) { NEAR_ZERO } else { 1.0 };
+            let divisor = if odd == Some(OddPart::Value) { NEAR_ZERO } else { 1.0 };
             for (column, values) in columns.iter_mut().enumerate() {
-                values.push(self.value(turn, column as u64, k).map(|value| value * scale));
+                values.push(self.value(turn, column as u64, k).map(|value| value / divisor));
             }
         }
         let times = TimeColumn { values: times.into(), text: texts };
