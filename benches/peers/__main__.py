@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         say("the engines do not agree, so nothing was measured:", *disputes)
         return 1
     for at, job in enumerate(jobs):
-        file = files.timed(job, options.rows)
+        file = files.timed(job.table, options.rows, job.input)
         runs = in_turn(job, file, engines, plan, say)
         record.jobs[job.name] = Measured(
             job.title, file.stat().st_size, machine.commit(ROOT), runs, job.wanted, job.wanted_rate
@@ -94,7 +94,7 @@ def _verdicts(
     """Every engine judged by the first that can do the job; if no other can, that one by what it makes of CSV."""
 
     def of(engine: Engine, job: Job) -> agreement.Outcome:
-        file = files.odd() if job.name == ODD.name else files.checked(job)
+        file = files.odd() if job.name == ODD.name else files.checked(job.table, job.input)
         return outcome(engine, job, file, plan)
 
     first, *others = [engine for engine in engines if engine.refuses(job) is None]

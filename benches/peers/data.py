@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from peers.jobs import LONG, PLANT, ROW_GROUPS, WIDE, Input, Job, Table
+from peers.jobs import LONG, PLANT, ROW_GROUPS, WIDE, Input, Table
 
 SPIKES = 0.005
 """The share of readings that jump out of bounds, so that the filter has something to do."""
@@ -29,13 +29,13 @@ class Files:
     binary: Path
     sensors: int
 
-    def timed(self, job: Job, rows: int) -> Path:
+    def timed(self, table: Table, rows: int, kind: Input = Input.CSV) -> Path:
         """The file to measure on: `rows` readings, so a wide file has fewer rows of more each."""
-        return self._file(job.table, job.input, rows // len(job.table.measurements))
+        return self._file(table, kind, rows // len(table.measurements))
 
-    def checked(self, job: Job) -> Path:
+    def checked(self, table: Table, kind: Input = Input.CSV) -> Path:
         """The file to compare outputs on."""
-        return self.timed(job, CHECKED_ROWS)
+        return self.timed(table, CHECKED_ROWS, kind)
 
     def odd(self) -> Path:
         """Long, with NaN and nulls."""

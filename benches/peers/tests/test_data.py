@@ -32,29 +32,32 @@ class Inputs(unittest.TestCase):
         tidemill.chmod(0o755)
         self.files = Files(self.folder / "data", tidemill, 10)
 
+    def timed(self, job: Job, rows: int) -> Path:
+        return self.files.timed(job.table, rows, job.input)
+
     def names(self) -> list[str]:
         return sorted(path.name.split(".", 1)[1] for path in self.files.folder.iterdir())
 
     def test_a_file_is_made_once(self) -> None:
         job = job_named("plant")
-        path = self.files.timed(job, 1000)
+        path = self.timed(job, 1000)
         self.assertIn("'odd': 0.001", path.read_text())
         path.write_text("as it was")
-        self.assertEqual(self.files.timed(job, 1000).read_text(), "as it was")
-        self.assertNotEqual(self.files.timed(job, 2000), path)
+        self.assertEqual(self.timed(job, 1000).read_text(), "as it was")
+        self.assertNotEqual(self.timed(job, 2000), path)
 
     def test_parquet_has_its_row_groups(self) -> None:
-        path = self.files.timed(job_named("parquet-parquet"), 10 * ROW_GROUPS)
+        path = self.timed(job_named("parquet-parquet"), 10 * ROW_GROUPS)
         self.assertIn("'row_group': 10", path.read_text())
 
     def test_compressed_files_are_made_of_plain_ones_which_go_if_they_were_not_there(self) -> None:
-        packed = self.files.timed(job_named("gz"), 1000)
+        packed = self.timed(job_named("gz"), 1000)
         self.assertEqual(self.names(), ["csv.gz"])
-        plain = self.files.timed(job_named("plant"), 1000)
+        plain = self.timed(job_named("plant"), 1000)
         said = gzip.decompress(packed.read_bytes()).decode()
         self.assertEqual(said.replace("unfinished-", ""), plain.read_text().replace("unfinished-", ""))
         packed.unlink()
-        self.files.timed(job_named("gz"), 1000)
+        self.timed(job_named("gz"), 1000)
         self.assertEqual(self.names(), ["csv", "csv.gz"])
 
     def test_line_protocol_has_the_same_readings(self) -> None:
