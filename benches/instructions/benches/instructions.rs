@@ -130,7 +130,7 @@ fn shape(name: &str) -> Chunk {
     shapes::shape(name, SHAPE)
 }
 
-/// CSV, by how a file is written: each shape of `benches/shapes/shapes.py`.
+// CSV, by how a file is written: each shape of `benches/shapes/shapes.py`.
 #[library_benchmark]
 #[bench::plant(shape("plant"))]
 #[bench::steady(shape("steady"))]
