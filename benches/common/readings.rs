@@ -29,7 +29,7 @@ struct Row {
 impl Readings {
     /// `count` readings; the same every time.
     pub(crate) fn new(count: usize, sensors: usize) -> Self {
-        let mut random = SplitMix(1);
+        let mut random = SplitMix::new(1);
         let value = |_| match random.next() {
             spike if spike.is_multiple_of(200) => 300_000,
             ordinary => 10_000 + (ordinary >> 20) % 100_000,
@@ -110,10 +110,14 @@ impl Readings {
 }
 
 /// Steele, Lea and Flood's generator.
-struct SplitMix(u64);
+pub(crate) struct SplitMix(u64);
 
 impl SplitMix {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let n = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -142,7 +146,8 @@ fn columns() -> ColumnOptions {
     ColumnOptions { time: Some("timestamp".into()), sensor: named("sensor"), ..ColumnOptions::default() }
 }
 
-fn chunk(format: &dyn Format, text: Vec<u8>) -> Chunk {
+/// All of a file as one chunk, header left out.
+pub(crate) fn chunk(format: &dyn Format, text: Vec<u8>) -> Chunk {
     let head = Head { name: "bench", stem: "bench", bytes: &text, is_whole: true };
     let schema = Arc::new(format.schema(head).expect("a schema"));
     let bound = format.bind(head, &schema).expect("a decoder");

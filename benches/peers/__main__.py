@@ -11,7 +11,7 @@ from peers import agreement, machine
 from peers.data import Files
 from peers.engines import Engine
 from peers.engines.tidemill import Tidemill
-from peers.jobs import JOBS, ODD, Job, Output
+from peers.jobs import JOBS, ODD, Input, Job, Output
 from peers.options import ROOT, Options, parse
 from peers.peer import PEERS
 from peers.publish import into_readme, write
@@ -34,11 +34,15 @@ def main(arguments: Sequence[str]) -> int:
     if disputes:
         say("the engines do not agree, so nothing was measured:", *disputes)
         return 1
-    for job in jobs:
-        file = files.timed(job.table, options.rows)
+    for at, job in enumerate(jobs):
+        file = files.timed(job.table, options.rows, job.input)
         runs = in_turn(job, file, engines, plan, say)
-        record.jobs[job.name] = Measured(job.title, file.stat().st_size, machine.commit(ROOT), runs)
+        record.jobs[job.name] = Measured(
+            job.title, file.stat().st_size, machine.commit(ROOT), runs, job.wanted, job.wanted_rate
+        )
         write(record, folder)
+        if options.discard and not any(_read_the_same(job, later) for later in jobs[at + 1 :]):
+            file.unlink()
     if options.fills_readme():
         into_readme(record, folder)
     say(f"written to {folder}")
@@ -48,6 +52,11 @@ def main(arguments: Sequence[str]) -> int:
 def say(*lines: str) -> None:
     """Progress messages."""
     print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def _read_the_same(one: Job, other: Job) -> bool:
+    """Whether two jobs have the same input file."""
+    return (one.table, one.input) == (other.table, other.input)
 
 
 def _record(options: Options, engines: Sequence[Engine]) -> tuple[Record, Path]:
@@ -70,8 +79,7 @@ def _compare(
     """Compares all outputs on small files and writes down what comes out; gives what must not be."""
     disputes = []
     for job in (*jobs, ODD):
-        file = files.odd() if job is ODD else files.checked(job.table)
-        said = _verdicts(job.writing(Output.CSV) if job.output is Output.NONE else job, file, engines, plan)
+        said = _verdicts(job.writing(Output.CSV) if job.output is Output.NONE else job, files, engines, plan)
         record.agreement[job.title] = {engine: str(verdict) for engine, verdict in said.items()}
         if job is not ODD:
             wrong = {engine: verdict for engine, verdict in said.items() if not verdict.agrees()}
@@ -80,12 +88,20 @@ def _compare(
     return disputes
 
 
-def _verdicts(job: Job, file: Path, engines: Sequence[Engine], plan: Plan) -> dict[str, agreement.Comparison]:
-    """Every engine judged by the first that can do the job."""
-    able = [engine for engine in engines if engine.refuses(job) is None]
-    outcomes = {engine.name: outcome(engine, job, file, plan) for engine in able}
-    reference = outcomes.pop(able[0].name)
-    return {engine: agreement.compare(reference, other) for engine, other in outcomes.items()}
+def _verdicts(
+    job: Job, files: Files, engines: Sequence[Engine], plan: Plan
+) -> dict[str, agreement.Comparison]:
+    """Every engine judged by the first that can do the job; if no other can, that one by what it makes of CSV."""
+
+    def of(engine: Engine, job: Job) -> agreement.Outcome:
+        file = files.odd() if job.name == ODD.name else files.checked(job.table, job.input)
+        return outcome(engine, job, file, plan)
+
+    first, *others = [engine for engine in engines if engine.refuses(job) is None]
+    if others or job.input is Input.CSV:
+        reference = of(first, job)
+        return {other.name: agreement.compare(reference, of(other, job)) for other in others}
+    return {first.name: agreement.compare(of(first, job.reading(Input.CSV)), of(first, job))}
 
 
 if __name__ == "__main__":

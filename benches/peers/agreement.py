@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,8 @@ def _as_text(job: Job) -> Any:
 
 @cache
 def _instant(time: str | datetime) -> datetime:
-    """A point in time, whichever way it was written; in UTC if it does not say."""
+    """A point in time, whichever way it was written: in UTC if it does not say, nanoseconds since 1970 if in digits."""
+    if isinstance(time, str) and time.isdigit():
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(time) // 1000)
     when = datetime.fromisoformat(time) if isinstance(time, str) else time
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)

@@ -37,6 +37,7 @@ class Options:
     jobs: list[str]
     engines: list[str]
     data: Path
+    discard: bool
     output: Path
     record: Path | None
     readme: str
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=_names(jobs), default=jobs, metavar="A,B", help=f"some of {', '.join(jobs)}")
     add("--engines", type=_names(peers), default=peers, metavar="A,B", help=f"some of {', '.join(peers)}")
     add("--data", type=Path, default=CACHE, help="folder of the input files, which are kept")
+    add("--discard", action="store_true", help="delete each input file after the last job that reads it")
     add(
         "--output",
         type=Path,

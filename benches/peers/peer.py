@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from peers.engines import Command
-from peers.jobs import Job, Summary, Task
+from peers.jobs import Input, Job, Summary, Task
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,17 @@ class Peer:
     """The package, as pip knows it."""
     threads_by: str | None = None
     """The environment variable with the number of threads, where the package reads one."""
+    is_closest: bool = False
+    """Whether it also does the jobs that are measured beside one peer only."""
 
     def version(self) -> str:
         return version(self.package)
 
     def refuses(self, job: Job) -> str | None:
+        if job.input is Input.INFLUX:
+            return "does not read line protocol"
+        if not self.is_closest and (job.uses_time or job.input is not Input.CSV):
+            return "not measured at this job"
         return None
 
     def command(self, task: Task) -> Command:
@@ -47,7 +53,7 @@ class Peer:
 
 
 PEERS = (
-    Peer("polars", "Polars", "polars", "POLARS_MAX_THREADS"),
+    Peer("polars", "Polars", "polars", "POLARS_MAX_THREADS", is_closest=True),
     Peer("duckdb", "DuckDB", "duckdb"),
     Peer("chdb", "chDB (ClickHouse)", "chdb"),
     Peer("datafusion", "DataFusion", "datafusion", "TOKIO_WORKER_THREADS"),

@@ -43,6 +43,10 @@ class Measured:
     input_bytes: int
     commit: str
     engines: list[Runs]
+    wanted: float | None = None
+    """How many times as fast as the fastest peer tidemill must be."""
+    wanted_rate: float | None = None
+    """How many rows a second tidemill must process."""
 
     def of(self, engine: str) -> Runs | None:
         return next((runs for runs in self.engines if runs.engine == engine), None)
@@ -88,7 +92,8 @@ def _measured(job: dict[str, Any]) -> Measured:
     engines = [
         Runs(runs["engine"], [Run(**run) for run in runs["runs"]], runs["note"]) for runs in job["engines"]
     ]
-    return Measured(job["title"], job["input_bytes"], job["commit"], engines)
+    wanted, rate = job.get("wanted"), job.get("wanted_rate")
+    return Measured(job["title"], job["input_bytes"], job["commit"], engines, wanted, rate)
 
 
 def report(record: Record, order: list[str]) -> str:
@@ -162,23 +167,48 @@ def _times(record: Record, jobs: list[Measured]) -> str:
         seconds = runs.seconds()
         if seconds is None:
             return "–"
-        ratio = speed_up(runs, job.engines)
-        if runs.engine == OURS and ratio:
-            return f"**{_seconds(seconds)}** ({ratio:.1f} ×)"
+        if runs.engine == OURS and (gain := _gain(record, runs, job)):
+            return f"**{_seconds(seconds)}** ({gain})"
         return f"*{_seconds(seconds)}*" if runs is fastest_peer(job.engines) else _seconds(seconds)
 
-    return _grid(record, jobs, cell)
+    return _grid(record, jobs, cell, lambda job: _wanted(record, job))
+
+
+def _gain(record: Record, ours: Runs, job: Measured) -> str | None:
+    """What the time means: how many times as fast as the fastest peer, or, without a peer, rows a second."""
+    seconds, ratio = ours.seconds(), speed_up(ours, job.engines)
+    if ratio:
+        return f"{ratio:.1f} ×"
+    return f"{record.setting.rows / seconds / 1e6:.1f} M/s" if seconds and job.wanted_rate else None
+
+
+def _wanted(record: Record, job: Measured) -> str:
+    """What is wanted of tidemill, and whether it is missed."""
+    ours = job.of(OURS)
+    seconds = ours.seconds() if ours else None
+    if job.wanted is not None:
+        ratio = speed_up(ours, job.engines) if ours else None
+        return f"{job.wanted:g} ×" + (" (missed)" if ratio and ratio < job.wanted else "")
+    if job.wanted_rate is not None:
+        rate = record.setting.rows / seconds if seconds else None
+        return f"{job.wanted_rate / 1e6:g} M/s" + (" (missed)" if rate and rate < job.wanted_rate else "")
+    return ""
 
 
 Cell = Callable[[Runs, Measured], str]
 
 
-def _grid(record: Record, jobs: list[Measured], cell: Cell) -> str:
-    titles = record.setting.titles
-    lines = [_head(record)]
+def _grid(
+    record: Record, jobs: list[Measured], cell: Cell, wanted: Callable[[Measured], str] | None = None
+) -> str:
+    """A line a job, a column an engine, and perhaps one with what is `wanted`."""
+    head, ruler = _head(record).splitlines()
+    lines = [head + " wanted |", ruler + "---:|"] if wanted else [head, ruler]
     for job in jobs:
-        found = [job.of(engine) for engine in titles]
-        lines.append(f"| {job.title} | {' | '.join(cell(runs, job) if runs else '–' for runs in found)} |")
+        found = [job.of(engine) for engine in record.setting.titles]
+        cells = [cell(runs, job) if runs else "–" for runs in found]
+        cells += [wanted(job)] if wanted else []
+        lines.append(f"| {job.title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -195,13 +225,15 @@ def _head(record: Record) -> str:
 
 
 def _notes(record: Record, jobs: list[Measured]) -> list[str]:
-    titles = record.setting.titles
-    return [
-        f"- {job.title}, {titles[runs.engine]}: {runs.note}"
-        for job in jobs
-        for runs in job.engines
-        if runs.note
-    ]
+    """Why figures are missing: a line for all engines of a job with the same reason."""
+    notes = []
+    for job in jobs:
+        titles: dict[str, list[str]] = {}
+        for runs in job.engines:
+            if runs.note:
+                titles.setdefault(runs.note, []).append(record.setting.titles[runs.engine])
+        notes += [f"- {job.title}, {', '.join(of)}: {note}" for note, of in titles.items()]
+    return notes
 
 
 def _versions(record: Record) -> str:

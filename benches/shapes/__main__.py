@@ -18,7 +18,7 @@ from peers import machine
 from peers.data import warm
 from peers.options import CACHE, ROOT
 from peers.process import Usage
-from shapes.inputs import file_of
+from shapes.inputs import empty_file_of, file_of
 from shapes.own import pipeline, run
 from shapes.report import Result, table
 from shapes.shapes import SHAPES, Shape, shape_named
@@ -31,30 +31,31 @@ class Measured:
     shape: Shape
     file: Path
     spec: Path
+    empty: Path
+    """The pipeline file over a file without rows."""
     own: list[Usage] = field(default_factory=list)
+    start: list[Usage] = field(default_factory=list)
     polars: list[float] = field(default_factory=list)
 
     def result(self, rows: int) -> Result:
-        return Result(self.shape, self.shape.rows(rows), self.file.stat().st_size, self.own, self.polars)
+        return Result(self.shape, self.shape.rows(rows), self.file.stat().st_size, self.own, self.start, self.polars)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Compares, measures in turn, writes down; gives the exit status."""
     options = _parser().parse_args(arguments)
     chosen = [shape_named(name) for name in options.shapes.split(",")] if options.shapes else list(SHAPES)
-    measured = [_prepared(shape, options) for shape in chosen]
-    for of in measured:
+    results = []
+    for shape in chosen:
+        of = _prepared(shape, options)
         if dispute := _dispute(of, options):
-            print(f"{of.shape.name}: nothing was measured: {dispute}", file=sys.stderr)
+            print(f"{shape.name}: nothing was measured: {dispute}", file=sys.stderr)
             return 1
-    for turn in range(options.repeats):
-        for of in measured:
-            warm(of.file)
-            of.own.append(_once(of, options))
-            of.polars.append(_polars(of, options)["seconds"])
-            print(f"{turn + 1}: {of.shape.name}: {of.own[-1].seconds:.2f} s, Polars {of.polars[-1]:.2f} s", file=sys.stderr)
+        results.append(_measured(of, options))
+        if not options.keep:
+            of.file.unlink()
+            empty_file_of(shape, options.data).unlink()
     here, state = machine.this(), machine.commit(ROOT)
-    results = [of.result(options.rows) for of in measured]
     folder = options.record or ROOT / "benches" / "record" / f"{date.today().isoformat()}-{here.slug()}"
     folder.mkdir(parents=True, exist_ok=True)
     text = table(results, options.repeats, options.threads, here, state)
@@ -66,17 +67,33 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _prepared(shape: Shape, options: argparse.Namespace) -> Measured:
-    file = file_of(shape, options.rows, options.data)
-    spec = options.data / "pipelines" / f"shape-{shape.name}.toml"
+    file, empty = file_of(shape, options.rows, options.data), empty_file_of(shape, options.data)
+    return Measured(shape, file, _spec(shape, shape.name, file, options), _spec(shape, "empty", empty, options))
+
+
+def _spec(shape: Shape, name: str, file: Path, options: argparse.Namespace, totals: Path | None = None) -> Path:
+    """A pipeline file over `file`."""
+    spec = options.data / "pipelines" / f"shape-{name}.toml"
     spec.parent.mkdir(parents=True, exist_ok=True)
-    spec.write_text(pipeline(shape, file))
-    return Measured(shape, file, spec)
+    spec.write_text(pipeline(shape, file, totals))
+    return spec
 
 
-def _once(of: Measured, options: argparse.Namespace) -> Usage:
-    usage = run(options.tidemill, of.spec, options.threads)
+def _measured(of: Measured, options: argparse.Namespace) -> Result:
+    """All runs, in turn."""
+    warm(of.file)
+    for turn in range(options.repeats):
+        of.own.append(_once(of.shape, of.spec, options))
+        of.start.append(_once(of.shape, of.empty, options))
+        of.polars.append(_polars(of, options)["seconds"])
+        print(f"{turn + 1}: {of.shape.name}: {of.own[-1].seconds:.2f} s, Polars {of.polars[-1]:.2f} s", file=sys.stderr)
+    return of.result(options.rows)
+
+
+def _once(shape: Shape, spec: Path, options: argparse.Namespace) -> Usage:
+    usage = run(options.tidemill, spec, options.threads)
     if failure := usage.failure():
-        raise RuntimeError(f"tidemill at {of.shape.name}: {failure}")
+        raise RuntimeError(f"tidemill at {shape.name}: {failure}")
     return usage
 
 
@@ -92,8 +109,7 @@ def _polars(of: Measured, options: argparse.Namespace) -> dict[str, object]:
 def _dispute(of: Measured, options: argparse.Namespace) -> str | None:
     """What the two do not agree on: the number of rows, or the sums."""
     totals = options.data / f"totals-{of.shape.name}.csv"
-    spec = of.spec.with_suffix(".totals.toml")
-    spec.write_text(pipeline(of.shape, of.file, totals))
+    spec = _spec(of.shape, f"{of.shape.name}-totals", of.file, options, totals)
     usage = run(options.tidemill, spec, options.threads)
     if failure := usage.failure():
         return failure
@@ -116,11 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--tidemill", type=Path, required=True, help=argparse.SUPPRESS)
-    add("--rows", type=int, default=3_000_000, help="readings in each file")
+    add("--rows", type=int, default=20_000_000, help="readings in each file")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads")
     add("--repeats", type=int, default=5, help="runs of each shape")
     add("--shapes", default="", help="names of shapes, with commas between them; all if not given")
-    add("--data", type=Path, default=CACHE, help="folder of the input files, which are kept")
+    add("--data", type=Path, default=CACHE, help="folder of the input files")
+    add("--keep", action="store_true", help="keep each file for the next run; by default, it is deleted after its runs")
     add("--record", type=Path, default=None, help="folder of the figures; benches/record/DATE-MACHINE if not given")
     return parser
 

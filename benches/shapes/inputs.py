@@ -1,4 +1,4 @@
-"""The files of the shapes, kept for the next run."""
+"""The files of the shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from shapes.shapes import SEED, Shape
 
 def file_of(shape: Shape, rows: int, folder: Path) -> Path:
     """The file of `shape`, made if it is not there."""
-    count = shape.rows(rows)
+    return _file(shape, shape.rows(rows), folder)
+
+
+def empty_file_of(shape: Shape, folder: Path) -> Path:
+    """The file of `shape` without rows: what a run on it takes is the start of the process, and its end."""
+    return _file(shape, 0, folder)
+
+
+def _file(shape: Shape, count: int, folder: Path) -> Path:
     path = folder / f"shape-{shape.name}-{count}-{SEED}.csv"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

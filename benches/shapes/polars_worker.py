@@ -1,6 +1,6 @@
 """`python -m shapes.polars_worker FILE COLUMNS TIME_FORMAT`: Polars on a shape, in its fastest form, timed from within: its start is not counted.
 
-Sensors as categoricals are faster than as text. Times are parsed, since tidemill parses and checks each; every column is used.
+Sensors as categoricals are faster than as text. `%+` parses times faster than a format that is written out, and than the CSV reader does. Times are parsed, since tidemill parses and checks each; every column is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main(file: str, columns: list[str], time_format: str) -> None:
     begun = time.perf_counter()
     frame = pl.scan_csv(file, schema=schema)
     if time_format == "rfc3339":
-        parsed = pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms")
+        parsed = pl.col("time").str.to_datetime("%+", time_unit="ms")
     else:
         parsed = pl.from_epoch("time", time_unit="ms")
     totals = [pl.len(), parsed.max().alias("last"), pl.col("sensor").null_count(), pl.col(columns).sum()]

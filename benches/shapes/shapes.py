@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SEED = 1
@@ -46,8 +47,14 @@ class Shape:
 
 def _time(milliseconds: int) -> str:
     """RFC 3339 with milliseconds."""
-    time = START + timedelta(milliseconds=milliseconds)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    """RFC 3339 up to the seconds: the same for many rows in turn."""
+    return f"{START + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
 def _times(count: int, chance: random.Random) -> Iterator[int]:

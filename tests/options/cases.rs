@@ -277,6 +277,10 @@ window = 2
     source(&["synthetic"], "nan", "", "nan = 0.5"),
     source(&["synthetic"], "nulls", "", "nulls = 0.5"),
     source(&["synthetic"], "decimals", "", "decimals = 1"),
+    source(&["synthetic"], "spread", "", "spread = true"),
+    source(&["synthetic"], "jitter", "", "jitter = '500ms'"),
+    source(&["synthetic"], "swaps", "", "swaps = 0.5"),
+    source(&["synthetic"], "odd", "", "odd = 0.5"),
     // Stages.
     stage(&["pivot"], "key", PIVOT, "key = 'other'").over(LONG),
     stage(&["pivot"], "names", PIVOT, "names = ['off']").over(LONG),

@@ -24,8 +24,10 @@ use tidemill_core::time::{TimeFormat, TimeParser};
 #[path = "../../common/readings.rs"]
 #[expect(dead_code, reason = "what other benches use")]
 mod readings;
+#[path = "../../common/shapes.rs"]
+mod shapes;
 
-use readings::{Readings, csv_chunk, influx_chunk, jsonl_chunk, process, start};
+use readings::{Readings, influx_chunk, jsonl_chunk, process, start};
 
 const COUNT: usize = 2000;
 const SENSORS: usize = 20;
@@ -115,11 +117,35 @@ fn number(name: &[u8]) -> SensorId {
 }
 
 #[library_benchmark]
-#[bench::csv(csv_chunk(readings().csv()))]
-#[bench::quoted_csv(csv_chunk(readings().quoted_csv()))]
 #[bench::jsonl(jsonl_chunk(readings().jsonl()))]
 #[bench::influx(influx_chunk(readings().influx()))]
 fn decode(chunk: Chunk) -> Batch {
+    black_box(&chunk).decode(&mut Numbered).expect("a batch").batch
+}
+
+/// Readings of each shape: the sensors of most come again after a thousand.
+const SHAPE: u64 = 8000;
+
+fn shape(name: &str) -> Chunk {
+    shapes::shape(name, SHAPE)
+}
+
+// CSV, by how a file is written: each shape of `benches/shapes/shapes.py`.
+#[library_benchmark]
+#[bench::plant(shape("plant"))]
+#[bench::steady(shape("steady"))]
+#[bench::times(shape("times"))]
+#[bench::epochs(shape("epochs"))]
+#[bench::names(shape("names"))]
+#[bench::long_names(shape("long-names"))]
+#[bench::digits(shape("digits"))]
+#[bench::wide_digits(shape("wide-digits"))]
+#[bench::exponents(shape("exponents"))]
+#[bench::integers(shape("integers"))]
+#[bench::nulls(shape("nulls"))]
+#[bench::quoted(shape("quoted"))]
+#[bench::crlf(shape("crlf"))]
+fn decode_shape(chunk: Chunk) -> Batch {
     black_box(&chunk).decode(&mut Numbered).expect("a batch").batch
 }
 
@@ -171,6 +197,7 @@ library_benchmark_group!(
         parse_time,
         look_up,
         decode,
+        decode_shape,
         encode,
         format_float,
         stage

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from peers.engines import Command
-from peers.jobs import HIGH, WINDOW, Job, Output, Steps, Summary, Task
+from peers.jobs import HIGH, SINCE, WINDOW, Input, Job, Output, Steps, Summary, Task
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,27 @@ def pipeline_of(task: Task) -> str:
 
 
 def _source(task: Task) -> str:
-    table = task.job.table
-    return f"""\
-[source]
-type = "csv"
-path = {_text(task.input)}
-time = {_text(table.time)}
-sensor = {_text(table.sensor)}
-"""
+    job, table = task.job, task.job.table
+    options = [
+        f"type = {_text(_SOURCES[job.input])}",
+        f"path = {_text(task.input)}",
+        f"time = {_text(table.time)}",
+        f"sensor = {_text(table.sensor)}",
+    ]
+    if job.uses_time:
+        options.append(f"from = {_text(SINCE.isoformat())}")
+    if job.input is Input.INFLUX:
+        options.append('table = ""')
+    return "\n".join(["[source]", *options, ""])
+
+
+_SOURCES = {
+    Input.CSV: "csv",
+    Input.CSV_GZ: "csv",
+    Input.JSONL: "jsonl",
+    Input.PARQUET: "parquet",
+    Input.INFLUX: "influx",
+}
 
 
 def _stages(job: Job) -> list[str]:
@@ -74,7 +87,9 @@ def _stages(job: Job) -> list[str]:
             scale = _stage("normalize", 'method = "min_max"', "min = 0.0", f"max = {HIGH}")
             return [_threshold(job), scale, _stage("moving_average", f"window = {WINDOW}")]
         case Steps.AGGREGATE:
-            return [_stage("aggregate", 'statistics = ["count", "min", "mean", "max"]', 'into = "{statistic}"')]
+            return [
+                _stage("aggregate", 'statistics = ["count", "min", "mean", "max"]', 'into = "{statistic}"')
+            ]
         case Steps.FIT:
             return [_threshold(job), _stage("normalize", 'method = "min_max"', "fit = true")]
 

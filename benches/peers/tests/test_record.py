@@ -2,6 +2,7 @@
 
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -44,6 +45,17 @@ class Records(unittest.TestCase):
         self.assertIn("| to CSV | **1.00 s** (12.0 ×) | *12.0 s* | – |", text)
         self.assertIn("| to CSV | 20 MiB | 200 MiB | – |", text)
         self.assertIn("- to CSV, DuckDB: stopped after 60 s", text)
+
+    def test_say_what_is_wanted_and_missed(self) -> None:
+        record = example()
+        ours = Runs("tidemill", [Run(0.0001, 0.0002, 1, 1, None)])
+        record.jobs["csv"] = replace(record.jobs["csv"], wanted=12.5)
+        record.jobs["fit"] = replace(record.jobs["csv"], title="to fit", wanted=11.5)
+        record.jobs["influx"] = Measured("line protocol", 1, "abc", [ours], wanted_rate=45e6)
+        text = report(record, ["csv", "fit", "influx"])
+        self.assertIn("| *12.0 s* | – | 12.5 × (missed) |", text)
+        self.assertIn("| *12.0 s* | – | 11.5 × |", text)
+        self.assertIn("| line protocol | **0.00 s** (10.0 M/s) | – | – | 45 M/s (missed) |", text)
 
     def test_fill_their_section_of_the_readme_and_nothing_else(self) -> None:
         new = section(example(), ["csv"], "benches/record/x")

@@ -697,6 +697,14 @@ class Synthetic(Component):
         nan: The fraction of readings that are NaN.
         nulls: The fraction of readings that are null.
         decimals: Digits after the decimal point, 9 at most.
+        spread: Whether the readings of an `interval` are spread evenly over it, in whole
+            milliseconds. By default, all sensors read at its beginning.
+        jitter: By how much a reading may be late, such as "2ms": a random time below that, in whole
+            milliseconds. At most half of `interval`, so that the times of a sensor do not go back.
+        swaps: The fraction of pairs of neighbouring sensors that swap their turns, by default 0.
+        odd: The fraction of records that are written in another way than the others, by default 0:
+            with six decimals in the time, or with values so near zero that their text has an
+            exponent.
         name: Its name in `from_` of stages and sinks.
         order: The order in which records are processed.
         disorder: By how much a record may be out of order and still be sorted in, such as "5m".
@@ -728,6 +736,10 @@ class Synthetic(Component):
         nan: float | None = None,
         nulls: float | None = None,
         decimals: int | None = None,
+        spread: bool | None = None,
+        jitter: str | None = None,
+        swaps: float | None = None,
+        odd: float | None = None,
         name: str | None = None,
         order: Literal["input", "time", "newest_first"] | None = None,
         disorder: str | None = None,
@@ -753,6 +765,10 @@ class Synthetic(Component):
             nan=nan,
             nulls=nulls,
             decimals=decimals,
+            spread=spread,
+            jitter=jitter,
+            swaps=swaps,
+            odd=odd,
             name=name,
             order=order,
             disorder=disorder,

@@ -1,6 +1,7 @@
 //! `synthetic`: simulated plant readings, generated from a seed.
 
 mod random;
+mod schedule;
 mod signal;
 
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::signal::Signal;
+use self::schedule::{Reading, Schedule};
+use self::signal::{OddPart, Signal};
 use super::file::{ReadPosition, ResumePosition, another_kind};
 use super::{Input, OpenOptions, Progress, Recovery, Source, SourceSpec, Traits};
 use crate::batch::{Batch, Column, Field, Numbers, Schema, Text, TimeColumn};
@@ -18,7 +20,7 @@ use crate::offset::Offset;
 use crate::options::parameters_of;
 use crate::sensor::{SensorId, SensorLookup};
 use crate::source::Component;
-use crate::time::{TimeFormat, TimeParser, Timestamp, parse_duration};
+use crate::time::Timestamp;
 
 /// Simulated temperatures, pressures and flows of a plant: a daily wave with noise, and faults at the given rates. The same options give
 /// the same bits on any machine.
@@ -57,7 +59,20 @@ pub struct Synthetic {
     pub nulls: f64,
     /// Digits after the decimal point, 9 at most.
     pub decimals: u8,
+    /// Whether the readings of an `interval` are spread evenly over it, in whole milliseconds. By default, all sensors read at its beginning.
+    pub spread: bool,
+    /// By how much a reading may be late, such as "2ms": a random time below that, in whole milliseconds. At most half of `interval`, so that
+    /// the times of a sensor do not go back.
+    pub jitter: Option<String>,
+    /// The fraction of pairs of neighbouring sensors that swap their turns, by default 0.
+    pub swaps: Option<f64>,
+    /// The fraction of records that are written in another way than the others, by default 0: with six decimals in the time, or with values so
+    /// near zero that their text has an exponent.
+    pub odd: Option<f64>,
 }
+
+/// What an odd value is divided by.
+const NEAR_ZERO: f64 = 1e9;
 
 inventory::submit! { Component::of::<Synthetic>("synthetic", "simulated plant readings, generated from a seed") }
 
@@ -123,6 +138,10 @@ impl Default for Synthetic {
             nan: 0.0,
             nulls: 0.0,
             decimals: 3,
+            spread: false,
+            jitter: None,
+            swaps: None,
+            odd: None,
         }
     }
 }
@@ -146,11 +165,13 @@ impl Synthetic {
         self
     }
 
-    fn check(&self) -> Result<(Timestamp, i64)> {
+    /// When the sensors read; an error if any option makes no sense.
+    fn check(&self) -> Result<Schedule> {
         let rates = [self.spikes, self.gaps, self.stuck, self.nan, self.nulls];
-        if rates.iter().any(|rate| !(0.0..=1.0).contains(rate)) {
+        let rates = rates.into_iter().chain(self.swaps).chain(self.odd);
+        if !rates.into_iter().all(|rate| (0.0..=1.0).contains(&rate)) {
             return Err(Error::config(
-                "`spikes`, `gaps`, `stuck`, `nan` and `nulls` are fractions from 0 to 1",
+                "`spikes`, `gaps`, `stuck`, `nan`, `nulls`, `swaps` and `odd` are fractions from 0 to 1",
             ));
         }
         if self.sensors == 0 || self.kinds.is_empty() {
@@ -168,19 +189,7 @@ impl Synthetic {
         if !self.noise.is_finite() || !self.drift.is_finite() {
             return Err(Error::config("`noise` and `drift` must be finite numbers"));
         }
-        let parser = TimeParser::new(TimeFormat::Rfc3339, None).map_err(Error::internal)?;
-        let start =
-            parser.parse(self.start.as_bytes()).map_err(|why| Error::config(format!("`start`: {why}")))?;
-        let interval =
-            parse_duration(&self.interval).map_err(|why| Error::config(format!("`interval`: {why}")))?;
-        let last = (self.records / self.sensors)
-            .checked_mul(interval.unsigned_abs())
-            .and_then(|span| i64::try_from(span).ok());
-        match last.and_then(|span| start.checked_add(span)) {
-            Some(_) => Ok((start, interval)),
-            None => Err(Error::config("the last reading would be beyond the year 2262")
-                .with_help("shorten `interval`")),
-        }
+        Schedule::new(self)
     }
 
     fn kind(&self, index: u64) -> Quantity {
@@ -232,13 +241,12 @@ impl SourceSpec for Synthetic {
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        let (start, interval) = self.check()?;
+        let schedule = self.check()?;
         Ok(Box::new(Generator {
-            signal: Signal::new(self, interval),
+            signal: Signal::new(self, schedule.interval()),
+            schedule,
             schema: Arc::new(self.schema()?),
             options: self.clone(),
-            start,
-            interval,
             batch: (options.chunk_size as u64 / 32).max(1),
             next: 0,
             ids: Vec::new(),
@@ -249,10 +257,9 @@ impl SourceSpec for Synthetic {
 /// The running source.
 struct Generator {
     options: Synthetic,
+    schedule: Schedule,
     signal: Signal,
     schema: Arc<Schema>,
-    start: Timestamp,
-    interval: i64,
     /// Readings per batch.
     batch: u64,
     /// The next reading.
@@ -267,23 +274,26 @@ impl Generator {
         let (mut times, mut texts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         let mut text = Text::default();
         let mut columns = vec![Numbers::default(); self.schema.measurements().len()];
-        let (mut at, mut span) = (None, None);
+        let mut last = None;
         self.ids.clear();
-        for reading in from..to {
-            let (k, turn) = (reading / self.options.sensors, reading % self.options.sensors);
+        for number in from..to {
+            let Reading { turn, k, time } = self.schedule.reading(number);
             if self.signal.is_gap(turn, k) {
                 continue;
             }
-            let time = self.start.saturating_add(k as i64 * self.interval);
-            // All sensors read at the same time, whose text is written once.
-            if at != Some(time) {
-                (at, span) = (Some(time), Some(text.push(&millis(time))));
-            }
+            let odd = self.signal.odd_part(turn, k);
+            let span = match last {
+                // Sensors that read at the same time share its text.
+                Some((at, span)) if at == time && odd != Some(OddPart::Time) => span,
+                _ => text.push(&written(time, odd)),
+            };
+            last = (odd != Some(OddPart::Time)).then_some((time, span));
             times.push(time);
-            texts.extend(span);
+            texts.push(span);
             ids.push(self.id(turn, sensors)?);
+            let divisor = if odd == Some(OddPart::Value) { NEAR_ZERO } else { 1.0 };
             for (column, values) in columns.iter_mut().enumerate() {
-                values.push(self.value(turn, column as u64, k));
+                values.push(self.value(turn, column as u64, k).map(|value| value / divisor));
             }
         }
         let times = TimeColumn { values: times.into(), text: texts };
@@ -315,12 +325,18 @@ impl Generator {
     }
 }
 
-/// RFC 3339 in UTC, with at least three fractional digits.
-fn millis(time: Timestamp) -> Vec<u8> {
+/// RFC 3339 in UTC, with at least three fractional digits; six if the time is `odd`.
+fn written(time: Timestamp, odd: Option<OddPart>) -> Vec<u8> {
     let mut text = Vec::new();
     time.write_rfc3339(&mut text);
-    if !text.contains(&b'.') {
-        text.splice(text.len() - 1.., *b".000Z");
+    let decimals = text.iter().position(|&byte| byte == b'.').map_or(0, |point| text.len() - 2 - point);
+    let least = if odd == Some(OddPart::Time) { 6 } else { 3 };
+    if decimals < least {
+        let point: &[u8] = if decimals == 0 { b"." } else { b"" };
+        text.pop();
+        text.extend_from_slice(point);
+        text.resize(text.len() + least - decimals, b'0');
+        text.push(b'Z');
     }
     text
 }
@@ -420,6 +436,65 @@ mod tests {
         assert!((400..550).contains(&nan), "{nan}");
     }
 
+    /// As a plant writes.
+    fn plant() -> Synthetic {
+        Synthetic {
+            spread: true,
+            jitter: Some("2ms".into()),
+            swaps: Some(0.5),
+            odd: Some(0.01),
+            ..faulty().sensors(1000)
+        }
+    }
+
+    #[test]
+    fn a_plant_gives_the_same_bits_in_any_pieces() {
+        for shape in [Shape::Long, Shape::Wide] {
+            let options = Synthetic { shape, ..plant().records(5000) };
+            let whole = text(&options, 1 << 20, 0);
+            assert_eq!(text(&options, 1000, 0), whole);
+            assert!(whole.ends_with(&text(&options, 333, 1700)));
+            assert_ne!(text(&options.clone().seed(2), 1 << 20, 0), whole);
+        }
+    }
+
+    #[test]
+    fn readings_of_a_plant_have_times_of_their_own() {
+        let records = 20_000;
+        let options = Synthetic { odd: None, gaps: 0.0, ..plant().records(records) };
+        let whole = text(&options, 1 << 20, 0);
+        let rows: Vec<Vec<&str>> = whole.lines().map(|line| line.split(',').collect()).collect();
+        let changes = rows.windows(2).filter(|pair| pair[0][0] != pair[1][0]).count();
+        assert!(changes > rows.len() / 2, "{changes} new times in {} rows", rows.len());
+        let mut times = std::collections::HashMap::new();
+        for row in &rows {
+            assert_eq!(row[0].len(), "2026-01-01T00:00:00.000Z".len());
+            let previous = times.insert(row[1], row[0]);
+            assert!(previous < Some(row[0]), "{} after {previous:?}", row[0]);
+        }
+        let names: Vec<String> = (0..records).map(|number| options.sensor_name(number % 1000)).collect();
+        let out_of_turn = rows.iter().zip(&names).filter(|(row, name)| row[1] != *name).count();
+        assert!((9_500..10_500).contains(&out_of_turn), "{out_of_turn}");
+    }
+
+    #[test]
+    fn odd_records_have_an_exponent_or_six_decimals_and_the_same_times() {
+        let options = Synthetic { nan: 0.0, nulls: 0.0, ..plant().records(50_000) };
+        let (odd, even) = (text(&options, 1 << 20, 0), text(&Synthetic { odd: None, ..options }, 1 << 20, 0));
+        let (mut exponents, mut decimals) = (0, 0);
+        for (line, usual) in odd.lines().zip(even.lines()) {
+            let is_exponent = line.contains("e-");
+            exponents += usize::from(is_exponent);
+            decimals += usize::from(line.contains("000Z,") && line.len() == usual.len() + 3);
+            let value = if is_exponent { usual.rsplit_once(',').expect("a value").0 } else { usual };
+            assert!(
+                line.replacen("000Z", "Z", usize::from(line.len() == usual.len() + 3)).starts_with(value),
+                "{line}"
+            );
+        }
+        assert!((180..320).contains(&exponents) && (180..320).contains(&decimals), "{exponents}, {decimals}");
+    }
+
     #[test]
     fn wide_records_have_several_measurements() {
         let options = Synthetic { shape: Shape::Wide, measurements: 4, ..Synthetic::default() };
@@ -438,6 +513,9 @@ mod tests {
         );
         assert!(error(Synthetic { noise: f64::NAN, ..Synthetic::default() }).contains("finite"));
         assert!(error(Synthetic { gaps: 1.5, ..Synthetic::default() }).contains("from 0 to 1"));
+        assert!(error(Synthetic { odd: Some(f64::NAN), ..Synthetic::default() }).contains("from 0 to 1"));
+        assert!(error(Synthetic { jitter: Some("0s".into()), ..Synthetic::default() }).contains("`jitter`"));
+        assert!(error(Synthetic { jitter: Some("501ms".into()), ..Synthetic::default() }).contains("half"));
         assert!(error(Synthetic { interval: "fast".into(), ..Synthetic::default() }).contains("`interval`"));
         assert!(error(Synthetic { interval: "9000d".into(), ..Synthetic::default() }).contains("2262"));
     }

@@ -1,6 +1,28 @@
 //! Counter-based random numbers: the n-th number of a stream depends on seed, stream and n alone, so that any part of the data can be
 //! generated independently, with the same bits on any machine.
 
+/// What a stream of random numbers is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    Noise = 1,
+    Spike,
+    SpikeSign,
+    Stuck,
+    Nan,
+    Null,
+    Gap,
+    Phase,
+    Swap,
+    Jitter,
+    Odd,
+    OddPart,
+}
+
+/// One stream per purpose and series.
+pub(super) fn stream(purpose: Purpose, series: u64) -> u64 {
+    series << 4 | purpose as u64
+}
+
 /// A family of streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Random {

@@ -1,23 +1,11 @@
 //! The value of a sensor's k-th reading: a pure function of the options.
 
-use super::random::Random;
+use super::random::{Purpose, Random, stream};
 use super::{Quantity, Synthetic};
 
 /// Readings for which a stuck sensor stays the same.
 const STUCK_FOR: u64 = 16;
 const DAY: f64 = 86_400e9;
-
-/// Streams of random numbers, one per purpose.
-enum RandomStream {
-    Noise = 1,
-    Spike,
-    SpikeSign,
-    Stuck,
-    Nan,
-    Null,
-    Gap,
-    Phase,
-}
 
 /// Level, daily amplitude and noise of a kind of sensor, in its unit.
 struct Profile {
@@ -37,6 +25,15 @@ fn profile(kind: Quantity) -> Profile {
     }
 }
 
+/// What an odd record writes in another way than the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OddPart {
+    /// The time, with six decimals.
+    Time,
+    /// The values, which are so near zero that their text has an exponent.
+    Value,
+}
+
 /// The generator of all series.
 #[derive(Clone, Debug)]
 pub(super) struct Signal {
@@ -54,19 +51,26 @@ impl Signal {
 
     /// Whether reading `k` of series `series` is left out.
     pub(super) fn is_gap(&self, series: u64, k: u64) -> bool {
-        self.random.happens(self.options.gaps, stream(RandomStream::Gap, series), k)
+        self.random.happens(self.options.gaps, stream(Purpose::Gap, series), k)
+    }
+
+    /// The part of reading `k` of the sensor with this `turn` that is written in another way, if any is.
+    pub(super) fn odd_part(&self, turn: u64, k: u64) -> Option<OddPart> {
+        let is_odd = self.random.happens(self.options.odd?, stream(Purpose::Odd, turn), k);
+        let of_time = self.random.bits(stream(Purpose::OddPart, turn), k) & 1 == 0;
+        is_odd.then_some(if of_time { OddPart::Time } else { OddPart::Value })
     }
 
     /// The value of reading `k`; `None` for null.
     pub(super) fn value(&self, kind: Quantity, series: u64, k: u64) -> Option<f64> {
         let (random, options) = (self.random, &self.options);
-        if random.happens(options.nulls, stream(RandomStream::Null, series), k) {
+        if random.happens(options.nulls, stream(Purpose::Null, series), k) {
             return None;
         }
-        if random.happens(options.nan, stream(RandomStream::Nan, series), k) {
+        if random.happens(options.nan, stream(Purpose::Nan, series), k) {
             return Some(f64::NAN);
         }
-        let is_stuck = random.happens(options.stuck, stream(RandomStream::Stuck, series), k / STUCK_FOR);
+        let is_stuck = random.happens(options.stuck, stream(Purpose::Stuck, series), k / STUCK_FOR);
         let k = if is_stuck { k - k % STUCK_FOR } else { k };
         Some((self.smooth(kind, series, k) * self.scale).round() / self.scale)
     }
@@ -74,20 +78,15 @@ impl Signal {
     fn smooth(&self, kind: Quantity, series: u64, k: u64) -> f64 {
         let (random, options, profile) = (self.random, &self.options, profile(kind));
         let days = k as f64 * self.interval as f64 / DAY;
-        let phase = random.uniform(stream(RandomStream::Phase, series), 0);
-        let noise = options.noise * profile.noise * random.normal(stream(RandomStream::Noise, series), k);
+        let phase = random.uniform(stream(Purpose::Phase, series), 0);
+        let noise = options.noise * profile.noise * random.normal(stream(Purpose::Noise, series), k);
         let value = profile.level + profile.swing * wave(days + phase) + options.drift * days + noise;
-        if !random.happens(options.spikes, stream(RandomStream::Spike, series), k) {
+        if !random.happens(options.spikes, stream(Purpose::Spike, series), k) {
             return value;
         }
-        let sign = if random.bits(stream(RandomStream::SpikeSign, series), k) & 1 == 0 { 1.0 } else { -1.0 };
+        let sign = if random.bits(stream(Purpose::SpikeSign, series), k) & 1 == 0 { 1.0 } else { -1.0 };
         value + sign * 4.0 * profile.level
     }
-}
-
-/// One stream per purpose and series.
-fn stream(purpose: RandomStream, series: u64) -> u64 {
-    series << 4 | purpose as u64
 }
 
 /// Approximately a sine of period 1, made of two parabolas: additions and multiplications only, so the bits are the same everywhere.
