@@ -8,10 +8,13 @@ use super::packing::Packing;
 /// Maximum window of a zstd frame, since each thread that decompresses needs one.
 const MAX_WINDOW: u64 = 8 << 20;
 
-/// The length of the parts at the start of `bytes` that are complete; 0 if the first one is not, or if its length is not known.
-pub(super) fn complete_parts(packing: Packing, bytes: &[u8]) -> usize {
+/// The length of the parts at the start of `bytes` that are complete, as many as have `enough` bytes; 0 if the first one is not complete, or if
+/// its length is not known.
+pub(super) fn complete_parts(packing: Packing, bytes: &[u8], enough: usize) -> usize {
     let mut at = 0;
-    while let Some(length) = part(packing, &bytes[at..]).filter(|&length| length <= bytes.len() - at) {
+    while at < enough
+        && let Some(length) = part(packing, &bytes[at..]).filter(|&length| length <= bytes.len() - at)
+    {
         at += length;
     }
     at
@@ -109,7 +112,7 @@ mod tests {
     #[test]
     fn the_parts_of_other_files_have_no_known_length() {
         for packing in [Packing::Gzip, Packing::Xz, Packing::Bzip2, Packing::Lz4] {
-            assert_eq!(complete_parts(packing, &packed(packing, b"one\n")), 0, "{packing:?}");
+            assert_eq!(complete_parts(packing, &packed(packing, b"one\n"), 100), 0, "{packing:?}");
         }
     }
 
@@ -126,7 +129,9 @@ mod tests {
                 let cut = cut.min(whole.len());
                 let ends = parts.iter().scan(0, |end, part| { *end += part.len(); Some(*end) });
                 let expected = ends.take_while(|&end| end <= cut).last().unwrap_or(0);
-                prop_assert_eq!(complete_parts(packing, &whole[..cut]), expected, "{:?}", packing);
+                prop_assert_eq!(complete_parts(packing, &whole[..cut], usize::MAX), expected, "{:?}", packing);
+                let first = if expected > 0 { parts[0].len() } else { 0 };
+                prop_assert_eq!(complete_parts(packing, &whole[..cut], 1), first, "{:?}", packing);
             }
         }
 
@@ -136,7 +141,7 @@ mod tests {
                 [(Packing::Gzip, b"\x1f\x8b\x08\x04"), (Packing::Zstd, b"\x28\xb5\x2f\xfd"), (Packing::Zstd, b"\x50\x2a\x4d\x18")];
             let (packing, start) = starts[which];
             let all = [start, &bytes[..]].concat();
-            prop_assert!(complete_parts(packing, &all) <= all.len());
+            prop_assert!(complete_parts(packing, &all, usize::MAX) <= all.len());
         }
     }
 }

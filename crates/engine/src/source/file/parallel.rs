@@ -19,8 +19,8 @@ use super::decompress::{PieceSize, counted, pump};
 use super::extents::complete_parts;
 use super::packing::{MAGIC, Packing, error_of};
 
-/// Blocks queued of each group, 4 MiB: a usual group whole, half of a frame of `pzstd`.
-const QUEUE: usize = 16;
+/// Blocks queued of each group, 2 MiB: a usual group whole, a quarter of a frame of `pzstd`.
+const QUEUE: usize = 8;
 
 /// How many bytes of the file are decompressed at a time.
 #[derive(Clone, Copy, Debug)]
@@ -71,16 +71,18 @@ struct PackedFile {
 impl PackedFile {
     /// What is to be decompressed from `at` on.
     fn work(&self, at: u64) -> io::Result<Work> {
-        let mut bytes = Vec::new();
-        for most in [self.size.usual, self.size.most] {
-            let missing = (most - bytes.len()) as u64;
+        let GroupSize { usual, most } = self.size;
+        let (mut bytes, mut wanted) = (Vec::new(), usual);
+        while wanted <= most {
+            bytes.reserve_exact(wanted - bytes.len());
             let from = At { file: &self.file, at: at + bytes.len() as u64 };
-            from.take(missing).read_to_end(&mut bytes)?;
-            let whole = complete_parts(self.packing, &bytes);
+            from.take((wanted - bytes.len()) as u64).read_to_end(&mut bytes)?;
+            let whole = complete_parts(self.packing, &bytes, usual);
             if whole > 0 {
                 bytes.truncate(whole);
                 return Ok(Work::Parts { at, bytes });
             }
+            wanted *= 2;
         }
         Ok(Work::Rest(at))
     }
