@@ -64,6 +64,8 @@ pub(super) trait LineShapes<D>: Default {
 pub(super) struct FoundLines {
     /// By line: `width` values each.
     pub(super) values: Vec<Span>,
+    /// Unescaped values; their spans count on from the text's. Only text and sensors have such values.
+    pub(super) made: Vec<u8>,
     pub(super) width: usize,
     /// By role of the layout: the index of its value; `None` if no line has one.
     pub(super) places: Vec<Option<usize>>,
@@ -78,6 +80,7 @@ pub(super) struct FoundLines {
 impl FoundLines {
     fn clear(&mut self, at: usize) {
         self.values.clear();
+        self.made.clear();
         self.times.clear();
         self.lines.clear();
         self.next = at;
@@ -185,7 +188,10 @@ impl<'d, 'r, 'c, D: LineDecoder> Lines<'d, 'r, 'c, D> {
                     times.values.to_mut().extend_from_slice(&found.times);
                     run.spans(field, &mut times.text);
                 }),
-                Role::Text(at) => rows.texts(at, |spans| run.spans(field, spans)),
+                Role::Text(at) => {
+                    rows.texts(at, |spans| run.spans(field, spans));
+                    rows.keep_made(at, from, text.len(), &found.made);
+                }
                 Role::Sensor(_) => column.sensors(sensors, rows.sensors()),
                 // Composite columns are left to the reference decoder.
                 Role::Skip | Role::Part { .. } => {}
@@ -257,6 +263,10 @@ fn bounds(value: Span) -> (usize, usize) {
 impl RecordRun for ValuesOfRun<'_> {
     fn text(&self) -> &[u8] {
         self.text
+    }
+
+    fn made(&self) -> &[u8] {
+        &self.found.made
     }
 
     fn records(&self) -> usize {

@@ -277,6 +277,16 @@ impl<'a> ChunkRows<'a> {
         }
     }
 
+    /// Keeps the values of text column `at` from row `first` on that are in `made`, which counts on from the `length` bytes of the chunk.
+    pub(super) fn keep_made(&mut self, at: usize, first: usize, length: usize, made: &[u8]) {
+        let Column::Text(spans) = &mut self.columns[at] else { return };
+        let is_made = |span: &&mut Span| !span.is_null() && span.start() >= length;
+        for span in spans[first..].iter_mut().filter(|_| !made.is_empty()).filter(is_made) {
+            let start = span.start() - length;
+            *span = self.text.push(&made[start..start + span.len()]);
+        }
+    }
+
     /// Appends null for `role` to `records` records: missing numbers or text. Without a time or sensor, a record is invalid.
     pub(super) fn missing(&mut self, role: Role, records: usize) {
         match role {
@@ -314,7 +324,7 @@ impl<'a> ChunkRows<'a> {
             ids[first..].iter_mut().zip(records.clone()).filter(|(id, _)| **id == SensorId::UNKNOWN);
         for (id, record) in unknown {
             let (start, len) = sensors.names[record];
-            let name = &text[start as usize..][..len as usize];
+            let name = &sensors.text(text)[start as usize..][..len as usize];
             *id = self.sensors.id(&String::from_utf8_lossy(name))?;
         }
         self.rows += records.len();

@@ -12,6 +12,11 @@ pub(super) trait RecordRun {
     /// The text that positions refer to.
     fn text(&self) -> &[u8];
 
+    /// Unescaped names of sensors; their positions count on from the text's.
+    fn made(&self) -> &[u8] {
+        &[]
+    }
+
     /// The number of records.
     fn records(&self) -> usize;
 
@@ -35,6 +40,8 @@ pub(super) struct NumberScratch {
 pub(super) struct SensorsOfRun {
     /// The start and length of their names.
     pub(super) names: Vec<(u32, u32)>,
+    /// All names, if some are unescaped; otherwise they are in the text of the run.
+    made: Vec<u8>,
     /// [`SensorId::UNKNOWN`] for a name to be looked up once its record is valid: an invalid record does not register its sensor.
     pub(super) ids: Vec<SensorId>,
 }
@@ -42,7 +49,23 @@ pub(super) struct SensorsOfRun {
 impl SensorsOfRun {
     pub(super) fn clear(&mut self) {
         self.names.clear();
+        self.made.clear();
         self.ids.clear();
+    }
+
+    /// The text in which the names are, if that of the run is `text`.
+    pub(super) fn text<'t>(&'t self, text: &'t [u8]) -> &'t [u8] {
+        if self.made.is_empty() { text } else { &self.made }
+    }
+
+    /// Copies the names out of `text`, if some are in `made`, which counts on from it.
+    fn gather(&mut self, text: &[u8], made: &[u8]) {
+        for name in self.names.iter_mut().filter(|_| !made.is_empty()) {
+            let (start, len) = (name.0 as usize, name.1 as usize);
+            let (text, start) = start.checked_sub(text.len()).map_or((text, start), |start| (made, start));
+            name.0 = self.made.len() as u32;
+            self.made.extend_from_slice(&text[start..start + len]);
+        }
     }
 }
 
@@ -249,10 +272,11 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
     /// Collects the sensors' names, and the ids of known ones. A known name has no surrounding spaces.
     pub(super) fn sensors(&mut self, sensors: &mut SensorsOfRun, lookup: &mut dyn SensorLookup) {
         let Self { run, columns, odd, .. } = self;
-        let text = run.text();
-        let SensorsOfRun { names, ids } = sensors;
-        let mut places = room(names, run.records(), (0, 0));
+        let mut places = room(&mut sensors.names, run.records(), (0, 0));
         run.each(self.field, |_, start, end| put(&mut places, (start as u32, (end - start) as u32)));
+        sensors.gather(run.text(), run.made());
+        let SensorsOfRun { names, made, ids } = sensors;
+        let text = if made.is_empty() { run.text() } else { made };
         lookup.known_ids(text, names, ids);
         let has_null_values = columns.has_null_values();
         for (record, (name, id)) in names.iter_mut().zip(&*ids).enumerate() {

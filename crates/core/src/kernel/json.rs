@@ -1,7 +1,6 @@
-//! JSON values that need no unescaping: strings without escapes, numbers, words.
+//! JSON values: those that need no unescaping (strings without escapes, numbers, words), and strings that do.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = ONES << 7;
+use super::stops::Stops;
 
 /// A value that can be used in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,36 +35,82 @@ pub fn plain_value(text: &[u8], start: usize) -> Option<Plain> {
 }
 
 /// The position of the closing quote of the string whose content begins at `start`. `None` if it has escapes or control characters, is not
-/// UTF-8, or does not end. Eight bytes at a time; the lowest bit set of each mask is exact.
+/// UTF-8, or does not end.
 #[inline]
 pub fn plain_string(text: &[u8], start: usize) -> Option<usize> {
-    let (mut at, mut high) = (start, 0);
-    while let Some(bytes) = text.get(at..at + 8) {
-        let word = u64::from_le_bytes(bytes.try_into().ok()?);
-        let is = |byte: u8| zeros(word ^ (ONES * u64::from(byte)));
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let stops = is(b'"') | is(b'\\') | controls;
-        if stops != 0 {
-            high |= word & HIGH & (stops & stops.wrapping_neg()).wrapping_sub(1);
-            return checked(text, start, at + stops.trailing_zeros() as usize / 8, high == 0);
-        }
-        high |= word & HIGH;
-        at += 8;
-    }
-    let stop = text.get(at..)?.iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    checked(text, start, at + stop, false)
-}
-
-/// The highest bit of each byte that is zero.
-#[inline]
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGH
-}
-
-#[inline]
-fn checked(text: &[u8], start: usize, end: usize, is_ascii: bool) -> Option<usize> {
+    let (end, is_ascii) = string_stop(text, start)?;
     let is_text = || is_ascii || std::str::from_utf8(&text[start..end]).is_ok();
     (text[end] == b'"' && is_text()).then_some(end)
+}
+
+/// The next quote, backslash or control character from `start` on, and whether what comes before it is known to be ASCII.
+#[inline]
+fn string_stop(text: &[u8], start: usize) -> Option<(usize, bool)> {
+    Stops { bytes: *b"\"\\", low: 0x1f }.find(text, start)
+}
+
+/// Appends the content of the string that begins at `start`, a quote, to `content`, unescaped; returns the position after it. `None` if it is not a
+/// string, has control characters or invalid escapes, is not UTF-8, or does not end: then `content` is as before.
+#[cold]
+pub fn unescape_string(text: &[u8], start: usize, content: &mut Vec<u8>) -> Option<usize> {
+    let before = content.len();
+    let end = (text.get(start) == Some(&b'"')).then(|| unescape(text, start + 1, content)).flatten();
+    // An escape is a whole character: what is not UTF-8 does not become so beside it.
+    let end = end.filter(|_| std::str::from_utf8(&content[before..]).is_ok());
+    if end.is_none() {
+        content.truncate(before);
+    }
+    end
+}
+
+fn unescape(text: &[u8], mut at: usize, content: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        let (stop, _) = string_stop(text, at)?;
+        content.extend_from_slice(&text[at..stop]);
+        at = match text[stop] {
+            b'"' => return Some(stop + 1),
+            b'\\' => escape(text, stop + 1, content)?,
+            _ => return None,
+        };
+    }
+}
+
+/// Appends the character of the escape whose backslash is before `at`; returns the position after it.
+#[inline]
+fn escape(text: &[u8], at: usize, content: &mut Vec<u8>) -> Option<usize> {
+    content.push(match *text.get(at)? {
+        byte @ (b'"' | b'\\' | b'/') => byte,
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'u' => return escaped_character(text, at + 1, content),
+        _ => return None,
+    });
+    Some(at + 1)
+}
+
+/// The same for four hexadecimal digits at `at`, which may be half of a character outside the basic plane: then the other half follows.
+fn escaped_character(text: &[u8], at: usize, content: &mut Vec<u8>) -> Option<usize> {
+    let first = hexadecimal(text, at)?;
+    let (code, end) = match first {
+        0xd800..0xdc00 => {
+            let other = text.get(at + 4..)?.starts_with(b"\\u").then(|| hexadecimal(text, at + 6))??;
+            let low = other.checked_sub(0xdc00).filter(|&low| low < 0x400)?;
+            (0x1_0000 + ((first - 0xd800) << 10 | low), at + 10)
+        }
+        code => (code, at + 4),
+    };
+    let character = char::from_u32(code)?;
+    content.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    Some(end)
+}
+
+/// The value of four hexadecimal digits.
+fn hexadecimal(text: &[u8], at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 4)?;
+    digits.iter().try_fold(0, |value, &byte| Some(value << 4 | char::from(byte).to_digit(16)?))
 }
 
 /// The position after the number that begins at `start`: the longest `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
@@ -132,7 +177,42 @@ mod tests {
         check(b"\"\xff\"").expect("no UTF-8");
     }
 
+    /// The result of a JSON parser for a string, and for its beginnings.
+    fn check_unescaped(text: &[u8]) -> Result<(), TestCaseError> {
+        let all = [b" ", text, b"  "].concat();
+        for cut in 1..=all.len() {
+            let mut content = b"before".to_vec();
+            let end = unescape_string(&all[..cut], 1, &mut content);
+            let expected =
+                (1..=cut).find_map(|end| Some((end, serde_json::from_slice::<String>(&all[1..end]).ok()?)));
+            let expected = expected.map_or((None, String::new()), |(end, text)| (Some(end), text));
+            prop_assert_eq!(
+                (end, &content[6..]),
+                (expected.0, expected.1.as_bytes()),
+                "{}",
+                all[..cut].escape_ascii()
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nasty_strings_are_unescaped_as_by_a_parser() {
+        let nasty = r#"|""|"\""|"\\"|"\/\b\f\n\r\t"|"a\u00e9b"|"\u0000"|"\ud83d\ude00"|"\uD83D\uDE00x"|"\ud83d"|"\ud83d\u0041"|"\ude00"|"\ud83d\n"|"\u12"|"\u12g4"|"\x"|"\u+123"|"\|é\\é"|"12345678\n12345678\n""#;
+        nasty.split('|').try_for_each(|text| check_unescaped(text.as_bytes())).expect("as a parser says");
+        check_unescaped(b"\"a\\n\xff\"").expect("no UTF-8");
+        check_unescaped(b"\"a\\n\xc3\\u00a9\xa9\"").expect("no UTF-8");
+        check_unescaped(b"\"a\\n\x1f\"").expect("a control character");
+    }
+
     proptest! {
+        #[test]
+        fn strings_are_unescaped_as_by_a_parser(pieces in proptest::collection::vec(proptest::sample::select(&[
+            "a", "bcdefgh", "é", "\\n", "\\\\", "\\\"", "\\/", "\\u00e9", "\\u0041", "\\ud83d\\ude00", "\\ud83d", "\\ude00", "\\u1", "\\", "\n",
+        ][..]), 0..12)) {
+            check_unescaped(format!("\"{}\"", pieces.concat()).as_bytes())?;
+        }
+
         #[test]
         fn values_are_plain_where_a_parser_takes_them_as_they_stand(
             number in "-?[0-9]{0,9}[.]?[0-9]{0,3}([eE][-+]?[0-9]{0,2})?", string in "\"[ -~é\n]{0,30}\"",

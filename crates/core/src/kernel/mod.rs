@@ -26,6 +26,7 @@ pub mod shortest;
 pub mod sketch;
 mod sorted;
 pub mod stable_hash;
+pub(crate) mod stops;
 #[cfg(test)]
 mod testing;
 mod tiers;

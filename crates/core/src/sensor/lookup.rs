@@ -403,31 +403,42 @@ impl Finder<'_> {
     }
 }
 
-/// Longer names, copied into one buffer.
+/// Longer names, in order of first occurrence, copied into one buffer. As with short ones, the next name is compared first.
 #[derive(Debug, Default)]
 struct LongNames {
     bytes: Vec<u8>,
     /// Start, length, id.
-    table: HashTable<(u32, u32, SensorId)>,
+    entries: Vec<(u32, u32, SensorId)>,
+    /// The index of the name after the last one found.
+    next: usize,
+    /// Indices of entries.
+    table: HashTable<u32>,
     hasher: RandomState,
 }
 
 impl LongNames {
-    fn get(&self, name: &[u8]) -> SensorId {
-        let hash = self.hasher.hash_one(name);
-        let found = self.table.find(hash, |entry| bytes_of(&self.bytes, entry) == name);
-        found.map_or(SensorId::UNKNOWN, |&(_, _, id)| id)
+    fn get(&mut self, name: &[u8]) -> SensorId {
+        let is_next = self.entries.get(self.next).is_some_and(|entry| bytes_of(&self.bytes, entry) == name);
+        if !is_next {
+            let hash = self.hasher.hash_one(name);
+            let is_it = |&at: &u32| bytes_of(&self.bytes, &self.entries[at as usize]) == name;
+            let Some(&at) = self.table.find(hash, is_it) else { return SensorId::UNKNOWN };
+            self.next = at as usize;
+        }
+        self.next += 1;
+        self.entries[self.next - 1].2
     }
 
     fn insert(&mut self, name: &[u8], id: SensorId) {
-        let Self { bytes, table, hasher } = self;
-        if table.len() >= REMEMBERED || bytes.len() + name.len() > LONG_BYTES {
+        let Self { bytes, entries, next, table, hasher } = self;
+        if entries.len() >= REMEMBERED || bytes.len() + name.len() > LONG_BYTES {
             return;
         }
-        let entry = (bytes.len() as u32, name.len() as u32, id);
+        entries.push((bytes.len() as u32, name.len() as u32, id));
         bytes.extend_from_slice(name);
-        let hash = hasher.hash_one(name);
-        table.insert_unique(hash, entry, |entry| hasher.hash_one(bytes_of(bytes, entry)));
+        *next = entries.len();
+        let hash_of = |&at: &u32| hasher.hash_one(bytes_of(bytes, &entries[at as usize]));
+        table.insert_unique(hasher.hash_one(name), *next as u32 - 1, hash_of);
     }
 }
 

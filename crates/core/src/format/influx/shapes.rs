@@ -2,7 +2,7 @@
 
 use super::decoder::InfluxDecoder;
 use super::line::{parse, word};
-use super::stamp::integer;
+use super::stamp::time_of;
 use crate::batch::{FieldType, Span};
 use crate::format::columns::Role;
 use crate::format::glue::Glue;
@@ -10,11 +10,15 @@ use crate::format::keys::place_of;
 use crate::format::lines::{FoundLines, LineShapes};
 use crate::format::{MAX_FIELD, MAX_RECORD};
 use crate::kernel::json::plain_value;
+use crate::kernel::stops::Stops;
 use crate::sensor::MAX_NAME;
 use crate::time::Timestamp;
 
 /// The maximum number of cached shapes: those that a collector sends for one machine in turn.
 const MOST_SHAPES: usize = 16;
+
+/// Lines for whose values there is room at a time: making it is a call.
+const LINES_OF_ROOM: usize = 16;
 
 /// The known shapes of lines.
 #[derive(Default)]
@@ -30,24 +34,29 @@ pub(super) struct Shapes {
 
 /// The shape of a line: everything but its values.
 struct LineShape {
-    /// In the order of the line: the table, the tags, the fields, the timestamp.
-    parts: Vec<ExpectedValue>,
-    /// The number of tags.
-    tags: usize,
+    /// The table from which the shape was learned, and what follows it: most lines begin so.
+    table: Glue,
+    table_length: usize,
+    table_place: Option<usize>,
+    after_table: Glue,
+    tags: Vec<ExpectedValue>,
+    fields: Vec<ExpectedValue>,
+    /// The number of digits of the timestamp, which most lines have.
+    digits: usize,
 }
 
-/// A value and the text before it.
+/// A value and the text after it.
 struct ExpectedValue {
-    before: Glue,
-    kind: PartKind,
+    after: Glue,
+    kind: ValueKind,
     /// The index of its role in the layout; `None` if it is ignored.
     place: Option<usize>,
 }
 
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq)]
-enum PartKind {
-    /// The table's name or a tag's value.
+enum ValueKind {
+    /// A tag's value.
     Name,
     /// The tag's value that is the sensor.
     Sensor,
@@ -57,8 +66,6 @@ enum PartKind {
     Integer(u8),
     /// A field of any type.
     Any,
-    /// The timestamp.
-    Time,
 }
 
 impl LineShape {
@@ -66,8 +73,8 @@ impl LineShape {
     fn of(text: &[u8], decoder: &InfluxDecoder) -> Option<Self> {
         let line = parse(text).ok()?;
         let time = line.time.clone()?;
-        // After leading spaces, the first byte could not tell a table's name from a comment.
-        if line.table.place.start > 0 {
+        // After leading spaces, the first byte could not tell a table's name from a comment. One with escapes is not found again.
+        if line.table.place.start > 0 || name(text, 0) != Some(line.table.place.end) {
             return None;
         }
         if decoder.series.is_some() && std::str::from_utf8(&text[line.series.clone()]).is_err() {
@@ -82,15 +89,15 @@ impl LineShape {
         };
         // The timestamp's role follows those of the keys, and the table's is the last.
         let roles = &decoder.layout.roles;
-        let table = decoder.table.map(|_| roles.len() - 1);
-        let mut values = vec![(line.table.place, PartKind::Name, table)];
+        let table_place = decoder.table.map(|_| roles.len() - 1);
+        let mut values = Vec::new();
         for (order, (key, value)) in line.tags.iter().enumerate() {
             let place = place(&key.content, order)?;
             if place.is_some_and(|place| matches!(roles[place], Role::Measurement(_))) {
                 return None;
             }
             let is_sensor = place.is_some_and(|place| matches!(roles[place], Role::Sensor(_)));
-            let kind = if is_sensor { PartKind::Sensor } else { PartKind::Name };
+            let kind = if is_sensor { ValueKind::Sensor } else { ValueKind::Name };
             values.push((value.place.clone(), kind, place));
         }
         let tags = line.tags.len();
@@ -98,13 +105,13 @@ impl LineShape {
             let place = place(&key.content, tags + order)?;
             let kind = match place.map(|place| roles[place]) {
                 Some(Role::Measurement(at)) => match decoder.layout.schema.fields()[at].ty {
-                    FieldType::F64 => PartKind::Number,
-                    FieldType::I64 => PartKind::Integer(b'i'),
-                    FieldType::U64 => PartKind::Integer(b'u'),
+                    FieldType::F64 => ValueKind::Number,
+                    FieldType::I64 => ValueKind::Integer(b'i'),
+                    FieldType::U64 => ValueKind::Integer(b'u'),
                     FieldType::Bool | FieldType::Text => return None,
                 },
                 Some(Role::Sensor(_)) => return None,
-                _ => PartKind::Any,
+                _ => ValueKind::Any,
             };
             values.push((value.text.place.clone(), kind, place));
         }
@@ -113,14 +120,27 @@ impl LineShape {
         if !has_sensor {
             return None;
         }
-        values.push((time, PartKind::Time, Some(decoder.keys.len())));
-        let mut glued = 0;
-        let parts = values.into_iter().map(|(value, kind, place)| {
-            let before = Glue::new(&text[glued..value.start]);
-            glued = value.end;
-            ExpectedValue { before, kind, place }
-        });
-        Some(Self { parts: parts.collect(), tags })
+        // Each value ends before a text that reaches to the next one.
+        let starts: Vec<usize> = values.iter().map(|(value, ..)| value.start).chain([time.start]).collect();
+        let (table, after_table) = (&text[..starts[0]], &text[line.table.place.end..starts[0]]);
+        let mut tags: Vec<_> = values
+            .into_iter()
+            .zip(&starts[1..])
+            .map(|((value, kind, place), &next)| {
+                let after = Glue::new(&text[value.end..next]);
+                ExpectedValue { after, kind, place }
+            })
+            .collect();
+        let fields = tags.split_off(line.tags.len());
+        Some(Self {
+            table: Glue::new(table),
+            table_length: line.table.place.end,
+            table_place,
+            after_table: Glue::new(after_table),
+            tags,
+            fields,
+            digits: time.len(),
+        })
     }
 
     /// Records the values of the line that begins at `start`, if it has this shape and exceeds no limit; returns its end and the start of
@@ -133,43 +153,42 @@ impl LineShape {
         decoder: &InfluxDecoder,
         values: &mut [Span],
     ) -> Option<(usize, usize, Timestamp)> {
-        let (mut at, mut time) = (start, 0);
-        for (order, part) in self.parts.iter().enumerate() {
-            at = part.before.skip(text, at)?;
-            let (span, next) = match part.kind {
-                PartKind::Name => name(text, at).map(|end| (Span::new(at, end - at), end))?,
-                PartKind::Sensor => {
-                    let is_good = |&end: &usize| end - at <= MAX_NAME && !decoder.is_null(&text[at..end]);
-                    let end = name(text, at).filter(is_good)?;
-                    (Span::new(at, end - at), end)
-                }
-                PartKind::Number => number(text, at)?,
-                PartKind::Integer(suffix) => number(text, at)
-                    .filter(|&(span, next)| span.len() < next - at && text[next - 1] == suffix)?,
-                PartKind::Any => any(text, at)?,
-                PartKind::Time => {
-                    let (value, end) = integer(text, at)?;
-                    if decoder.is_null(&text[at..end]) {
-                        return None;
-                    }
-                    time = value.checked_mul(decoder.unit)?;
-                    (Span::new(at, end - at), end)
-                }
-            };
+        let mut put = |place: Option<usize>, from: usize, end: usize| {
+            if let Some(place) = place {
+                values[place] = Span::new(from, end - from);
+            }
+            (end - from <= MAX_FIELD).then_some(())
+        };
+        let (mut end, mut at) = self.table(text, start)?;
+        put(self.table_place, start, end)?;
+        for tag in &self.tags {
+            end = name(text, at)?;
+            if tag.kind == ValueKind::Sensor && (end - at > MAX_NAME || decoder.is_null(&text[at..end])) {
+                return None;
+            }
+            put(tag.place, at, end)?;
+            at = tag.after.skip(text, end)?;
+        }
+        if decoder.series.is_some() {
+            if end - start > MAX_NAME || decoder.is_null(&text[start..end]) {
+                return None;
+            }
+            put(Some(decoder.keys.len() + 1), start, end)?;
+        }
+        for field in &self.fields {
+            let (span, next) = field.kind.field(text, at)?;
             if next - at > MAX_FIELD {
                 return None;
             }
-            if let Some(place) = part.place {
-                values[place] = span;
-            }
-            at = next;
-            if order == self.tags && decoder.series.is_some() {
-                if at - start > MAX_NAME || decoder.is_null(&text[start..at]) {
-                    return None;
-                }
-                values[decoder.keys.len() + 1] = Span::new(start, at - start);
-            }
+            put(field.place, span.start(), span.start() + span.len())?;
+            at = field.after.skip(text, next)?;
         }
+        let (time, end) = time_of(text, at, self.digits)?;
+        if decoder.is_null(&text[at..end]) {
+            return None;
+        }
+        put(Some(decoder.keys.len()), at, end)?;
+        let (time, at) = (time.checked_mul(decoder.unit)?, end);
         let next = match text.get(at) {
             None => at,
             Some(b'\n') => at + 1,
@@ -181,14 +200,37 @@ impl LineShape {
         (at - start <= MAX_RECORD && !is_comment).then_some((at, next, Timestamp::from_nanos(time)))
     }
 
+    /// The end of the table that begins at `start`, and the start of what follows it.
+    #[inline]
+    fn table(&self, text: &[u8], start: usize) -> Option<(usize, usize)> {
+        if let Some(next) = self.table.skip(text, start) {
+            return Some((start + self.table_length, next));
+        }
+        let end = name(text, start)?;
+        Some((end, self.after_table.skip(text, end)?))
+    }
+
     /// Marks the roles that lines of this shape have values for.
     fn mark(&self, decoder: &InfluxDecoder, places: &mut [Option<usize>]) {
         let series = decoder.series.map(|_| decoder.keys.len() + 1);
-        self.parts
-            .iter()
-            .filter_map(|part| part.place)
-            .chain(series)
+        let values = self.tags.iter().chain(&self.fields).map(|value| value.place);
+        values
+            .chain([self.table_place, Some(decoder.keys.len()), series])
+            .flatten()
             .for_each(|place| places[place] = Some(place));
+    }
+}
+
+impl ValueKind {
+    /// The range of the content of a field's value that begins at `start`, and the position after it.
+    #[inline]
+    fn field(self, text: &[u8], start: usize) -> Option<(Span, usize)> {
+        match self {
+            Self::Number => number(text, start),
+            Self::Integer(suffix) => number(text, start)
+                .filter(|&(span, next)| span.len() < next - start && text[next - 1] == suffix),
+            Self::Name | Self::Sensor | Self::Any => any(text, start),
+        }
     }
 }
 
@@ -201,11 +243,13 @@ impl LineShapes<InfluxDecoder> for Shapes {
         found.places.resize(roles, None);
         let mut known = None;
         while found.lines.len() < most && found.next < text.len() {
-            let row = found.values.len();
-            found.values.resize(row + roles, Span::NULL);
-            let values = &mut found.values[row..];
+            let row = found.lines.len() * roles;
+            if row == found.values.len() {
+                found.values.resize(row + LINES_OF_ROOM * roles, Span::NULL);
+            }
+            let values = &mut found.values[row..row + roles];
             let Some((shape, (end, next, time))) = self.line(text, found.next, decoder, values) else {
-                return found.values.truncate(row);
+                break;
             };
             if known != Some(shape) {
                 known = Some(shape);
@@ -215,6 +259,7 @@ impl LineShapes<InfluxDecoder> for Shapes {
             found.times.push(time);
             found.next = next;
         }
+        found.values.truncate(found.lines.len() * roles);
     }
 
     fn learn(&mut self, line: &[u8], decoder: &InfluxDecoder) -> bool {
@@ -270,35 +315,11 @@ impl Shapes {
     }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = ONES << 7;
-
 /// The end of the table or tag value that begins at `start`: before a comma, a space, or a byte that needs an escape. `None` if it is
-/// empty, not UTF-8, or does not end. Eight bytes at a time; the lowest bit set of each mask is exact.
+/// empty, not UTF-8, or does not end.
 #[inline]
 fn name(text: &[u8], start: usize) -> Option<usize> {
-    let (mut at, mut high) = (start, 0);
-    while let Some(bytes) = text.get(at..at + 8) {
-        let word = u64::from_le_bytes(bytes.try_into().ok()?);
-        let is = |byte: u8| {
-            let same = word ^ (ONES * u64::from(byte));
-            same.wrapping_sub(ONES) & !same & HIGH
-        };
-        let blanks = word.wrapping_sub(ONES * 0x21) & !word & HIGH;
-        let stops = is(b',') | is(b'=') | is(b'\\') | blanks;
-        if stops != 0 {
-            high |= word & HIGH & (stops & stops.wrapping_neg()).wrapping_sub(1);
-            return checked(text, start, at + stops.trailing_zeros() as usize / 8, high == 0);
-        }
-        high |= word & HIGH;
-        at += 8;
-    }
-    let stop = text.get(at..)?.iter().position(|&byte| matches!(byte, b',' | b'=' | b'\\' | 0..0x21))?;
-    checked(text, start, at + stop, false)
-}
-
-#[inline]
-fn checked(text: &[u8], start: usize, end: usize, is_ascii: bool) -> Option<usize> {
+    let (end, is_ascii) = Stops { bytes: *b",=\\", low: b' ' }.find(text, start)?;
     let is_text = || is_ascii || std::str::from_utf8(&text[start..end]).is_ok();
     (end > start && is_text()).then_some(end)
 }

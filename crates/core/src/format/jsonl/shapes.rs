@@ -1,4 +1,4 @@
-//! The shapes of regular JSON Lines: the same keys in the same order, strings without escapes, plain numbers.
+//! The shapes of regular JSON Lines: the same keys in the same order, strings, plain numbers.
 
 use super::decoder::JsonDecoder;
 use crate::batch::Span;
@@ -7,7 +7,7 @@ use crate::format::glue::Glue;
 use crate::format::keys::place_of;
 use crate::format::lines::{FoundLines, LineShapes};
 use crate::format::{MAX_FIELD, MAX_FIELDS, MAX_RECORD};
-use crate::kernel::json::{Plain, plain_string, plain_value};
+use crate::kernel::json::{Plain, plain_value, unescape_string};
 
 /// The two most recently used shapes, the latest first.
 #[derive(Default)]
@@ -22,6 +22,8 @@ struct LineShape {
     after: Glue,
     /// By field of the decoder: the index of its value.
     places: Vec<Option<usize>>,
+    /// By value: whether it is a string that may have escapes. Those of times and numbers are left to the reference decoder.
+    may_be_escaped: Vec<bool>,
 }
 
 impl LineShape {
@@ -29,25 +31,18 @@ impl LineShape {
     fn of(line: &[u8], decoder: &JsonDecoder) -> Option<Self> {
         let mut shape = Self { places: vec![None; decoder.names.len()], ..Self::default() };
         let (mut glued, mut at) = (0, skip_spaces(line, 0));
-        let mut before = b'{';
+        let (mut before, mut made) = (b'{', Vec::new());
         while line.get(at) == Some(&before) {
-            at = skip_spaces(line, at + 1);
-            let key = plain_string(line, at + 1).filter(|_| line.get(at) == Some(&b'"'))?;
-            let name = std::str::from_utf8(&line[at + 1..key]).ok()?;
-            let place = shape.before.len();
-            match place_of(&decoder.names, name, place).map(|field| &mut shape.places[field]) {
-                Some(field @ None) => *field = Some(place),
-                Some(Some(_)) => return None,
-                None if decoder.leaves_out(name) => {}
-                None => return None,
-            }
-            let colon = skip_spaces(line, key + 1);
+            made.clear();
+            let key = unescape_string(line, skip_spaces(line, at + 1), &mut made)?;
+            shape.add_field(std::str::from_utf8(&made).ok()?, decoder)?;
+            let colon = skip_spaces(line, key);
             if line.get(colon) != Some(&b':') {
                 return None;
             }
             at = skip_spaces(line, colon + 1);
             shape.before.push(Glue::new(&line[glued..at]));
-            glued = plain_value(line, at)?.next;
+            glued = value(line, at, shape.may_be_escaped.last() == Some(&true), &mut made)?.1;
             at = skip_spaces(line, glued);
             before = b',';
         }
@@ -56,16 +51,34 @@ impl LineShape {
         (is_whole && shape.before.len() <= MAX_FIELDS && shape.has_all(decoder)).then_some(shape)
     }
 
+    /// Adds the next field; `None` if only the reference decoder can decode its object.
+    fn add_field(&mut self, name: &str, decoder: &JsonDecoder) -> Option<()> {
+        let place = self.may_be_escaped.len();
+        let field = place_of(&decoder.names, name, place);
+        match field.map(|field| &mut self.places[field]) {
+            Some(field @ None) => *field = Some(place),
+            Some(Some(_)) => return None,
+            None if decoder.leaves_out(name) => {}
+            None => return None,
+        }
+        let role = field.map(|field| decoder.layout.roles[field]);
+        self.may_be_escaped.push(matches!(role, None | Some(Role::Sensor(_) | Role::Text(_))));
+        Some(())
+    }
+
     /// Finds the values of at most `most` lines, while they have this shape.
     fn find(&self, text: &[u8], most: usize, found: &mut FoundLines) {
         while found.lines.len() < most && !self.before.is_empty() {
-            let known = found.values.len();
-            match self.line(text, found.next, &mut found.values) {
+            let (known, made) = (found.values.len(), found.made.len());
+            match self.line(text, found.next, &mut found.values, &mut found.made) {
                 Some((end, next)) => {
                     found.lines.push((found.next as u32, end as u32));
                     found.next = next;
                 }
-                None => return found.values.truncate(known),
+                None => {
+                    found.made.truncate(made);
+                    return found.values.truncate(known);
+                }
             }
         }
     }
@@ -73,15 +86,21 @@ impl LineShape {
     /// Appends the values of the line that begins at `start`, if it has this shape and exceeds no limit; returns its end and the start of
     /// the next line.
     #[inline]
-    fn line(&self, text: &[u8], start: usize, values: &mut Vec<Span>) -> Option<(usize, usize)> {
+    fn line(
+        &self,
+        text: &[u8],
+        start: usize,
+        values: &mut Vec<Span>,
+        made: &mut Vec<u8>,
+    ) -> Option<(usize, usize)> {
         let mut at = start;
-        for glue in &self.before {
+        for (glue, &may_be_escaped) in self.before.iter().zip(&self.may_be_escaped) {
             at = glue.skip(text, at)?;
-            let Plain { start, end, next, is_null } = plain_value(text, at)?;
+            let (span, next) = value(text, at, may_be_escaped, made)?;
             if next - at > MAX_FIELD {
                 return None;
             }
-            values.push(if is_null { Span::NULL } else { Span::new(start, end - start) });
+            values.push(span);
             at = next;
         }
         let end = self.after.skip(text, at)?;
@@ -99,6 +118,21 @@ impl LineShape {
         let is_needed = |role| matches!(role, Role::Time(_) | Role::Sensor(_));
         let mut roles = decoder.layout.roles.iter().zip(&self.places);
         !self.before.is_empty() && roles.all(|(&role, place)| place.is_some() || !is_needed(role))
+    }
+}
+
+/// The value that begins at `at`, and the position after it; a string with escapes is unescaped into `made`.
+#[inline]
+fn value(text: &[u8], at: usize, may_be_escaped: bool, made: &mut Vec<u8>) -> Option<(Span, usize)> {
+    match plain_value(text, at) {
+        Some(Plain { next, is_null: true, .. }) => Some((Span::NULL, next)),
+        Some(Plain { start, end, next, .. }) => Some((Span::new(start, end - start), next)),
+        None if may_be_escaped => {
+            let start = made.len();
+            let next = unescape_string(text, at, made)?;
+            Some((Span::new(text.len() + start, made.len() - start), next))
+        }
+        None => None,
     }
 }
 

@@ -41,10 +41,10 @@ pub(super) fn start(
 }
 
 /// The `packed` bytes for a decoder, counted in `consumed`.
-pub(super) fn counted(
-    packed: Box<dyn Read + Send>,
+pub(super) fn counted<R: Read + Send>(
+    packed: R,
     consumed: Arc<AtomicU64>,
-) -> io::BufReader<impl Read + Send> {
+) -> io::BufReader<impl Read + Send + use<R>> {
     io::BufReader::with_capacity(BLOCK, CountedReader { inner: packed, consumed })
 }
 
@@ -56,35 +56,39 @@ pub(super) fn spawn(
 ) -> io::Result<Unpacked> {
     let (sender, blocks) = bounded(QUEUE);
     let thread = std::thread::Builder::new().name("decompress".into()).spawn(move || {
-        let mut reader = match begin() {
-            Ok(reader) => reader,
-            Err(error) => return drop(sender.send(Err(error_of(error)))),
-        };
-        loop {
-            let mut block = Vec::with_capacity(BLOCK);
-            let result = match pieces {
-                PieceSize::Full => reader.by_ref().take(BLOCK as u64).read_to_end(&mut block),
-                PieceSize::AsTheyCome => read_some(&mut reader, &mut block),
-            };
-            let has_ended = block.is_empty();
-            let error = result.err();
-            // Bytes read before an error are valid.
-            if !has_ended && sender.send(Ok(block)).is_err() {
-                return;
-            }
-            if let Some(error) = error {
-                return drop(sender.send(Err(error_of(error))));
-            }
-            if has_ended {
-                return;
-            }
+        let unpacked = begin().and_then(|reader| pump(reader, pieces, |block| sender.send(Ok(block)).ok()));
+        if let Err(error) = unpacked {
+            drop(sender.send(Err(error_of(error))));
         }
     })?;
     Ok(Unpacked { blocks: Some(blocks), block: io::Cursor::default(), thread: Some(thread), is_gone })
 }
 
+/// Sends the output of `reader` in blocks, to its end or until nobody reads on, which is `None`. Bytes before an error are valid, and sent.
+pub(super) fn pump(
+    mut reader: impl Read,
+    pieces: PieceSize,
+    mut send: impl FnMut(Vec<u8>) -> Option<()>,
+) -> io::Result<Option<()>> {
+    loop {
+        let mut block = Vec::with_capacity(BLOCK);
+        let result = match pieces {
+            PieceSize::Full => reader.by_ref().take(BLOCK as u64).read_to_end(&mut block),
+            PieceSize::AsTheyCome => read_some(&mut reader, &mut block),
+        };
+        let has_ended = block.is_empty();
+        if !has_ended && send(block).is_none() {
+            return Ok(None);
+        }
+        result?;
+        if has_ended {
+            return Ok(Some(()));
+        }
+    }
+}
+
 /// Reads once.
-fn read_some(reader: &mut dyn Read, block: &mut Vec<u8>) -> io::Result<usize> {
+fn read_some(reader: &mut impl Read, block: &mut Vec<u8>) -> io::Result<usize> {
     block.resize(BLOCK, 0);
     loop {
         match reader.read(block) {
@@ -150,12 +154,12 @@ impl Read for Unpacked {
     }
 }
 
-struct CountedReader {
-    inner: Box<dyn Read + Send>,
+struct CountedReader<R> {
+    inner: R,
     consumed: Arc<AtomicU64>,
 }
 
-impl Read for CountedReader {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // Not every decoder can resume after a read interrupted by a signal.
         let read = loop {

@@ -16,6 +16,7 @@ mod changes;
 mod columns;
 mod concatenated;
 mod decompress;
+mod extents;
 mod find;
 mod follow;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod open;
 mod open_file;
 mod options;
 mod packing;
+mod parallel;
 mod parts;
 mod paths;
 mod position;

@@ -149,6 +149,19 @@ impl Packing {
             }
         })
     }
+
+    /// A decoder for what follows a part of a file.
+    pub(super) fn next_reader<'a>(self, packed: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
+        match self {
+            Self::Gzip => Box::new(MultipartDecoder::<_, GzDecoder<_>>::after_part(packed)),
+            Self::Bzip2 => Box::new(MultipartDecoder::<_, bzip2::bufread::BzDecoder<_>>::after_part(packed)),
+            Self::Xz => Box::new(MultipartDecoder::<_, XzStream<_>>::after_part(packed)),
+            Self::Lz4 => Box::new(MultipartDecoder::<_, Lz4Frame<_>>::after_part(packed)),
+            Self::Zstd => {
+                Box::new(MultipartDecoder::<_, zstd::stream::read::Decoder<'static, _>>::after_part(packed))
+            }
+        }
+    }
 }
 
 /// Normalizes the error of a decoder: `InvalidData` for damaged input, `UnexpectedEof` for truncated input, `Unsupported` for valid input

@@ -39,6 +39,11 @@ impl<R: BufRead, P: PartDecoder<R>> MultipartDecoder<R, P> {
     pub(super) fn new(packed: R) -> io::Result<Self> {
         Ok(Self(PartsState::Part(Box::new(P::begin(packed)?))))
     }
+
+    /// Reads `packed`, which begins after a part.
+    pub(super) fn after_part(packed: R) -> Self {
+        Self(PartsState::Between(packed))
+    }
 }
 
 impl<R: BufRead, P: PartDecoder<R>> Read for MultipartDecoder<R, P> {

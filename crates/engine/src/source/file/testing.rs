@@ -34,3 +34,17 @@ pub(super) fn packed(packing: Packing, text: &[u8]) -> Vec<u8> {
     };
     packed.expect("packed")
 }
+
+/// `text` as a member of BGZF, at most 64 KiB of it.
+pub(super) fn bgzf(text: &[u8]) -> Vec<u8> {
+    /// The header of RFC 1952 with an extra field of 6 bytes; its last two are the length of the member, less one.
+    const HEADER: [u8; 18] = *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\0\0";
+    let mut encoder = flate2::write::DeflateEncoder::new(HEADER.to_vec(), flate2::Compression::fast());
+    let mut member = encoder.write_all(text).and_then(|()| encoder.finish()).expect("packed");
+    let mut crc = flate2::Crc::new();
+    crc.update(text);
+    member.extend([crc.sum(), text.len() as u32].map(u32::to_le_bytes).concat());
+    let length = u16::try_from(member.len() - 1).expect("a small member");
+    member[16..18].copy_from_slice(&length.to_le_bytes());
+    member
+}

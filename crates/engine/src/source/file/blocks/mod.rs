@@ -58,6 +58,11 @@ impl BlocksKind {
         if let Some(map) = mapping(file, meta, io, name)? {
             return Ok(Self::Mapped(map));
         }
+        if meta.is_file()
+            && let Some(stream) = ReadStream::of_parts(file).map_err(failed)?
+        {
+            return Ok(Self::Stream(stream));
+        }
         let seekable = meta.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
         let seekable = seekable.map(|file| Box::new(file) as Box<dyn Skips>);
         let reader = Box::new(file.try_clone().map_err(failed)?);

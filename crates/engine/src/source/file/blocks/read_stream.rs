@@ -12,6 +12,7 @@ use crate::random::Random;
 use crate::source::file::archive::Member;
 use crate::source::file::decompress::{self, Unpacked};
 use crate::source::file::packing::{MAGIC, Packing};
+use crate::source::file::parallel;
 
 /// A file that is read: the bytes read and not taken yet.
 pub(super) struct ReadStream {
@@ -72,6 +73,28 @@ impl ReadStream {
         Self::new(Box::new(unpacked), None, Some(consumed), name)
     }
 
+    /// The regular file `file`, if it is compressed in parts that can be decompressed at the same time.
+    pub(super) fn of_parts(file: &File) -> std::io::Result<Option<Self>> {
+        let consumed = Arc::default();
+        let unpacked = parallel::start(file, threads(), &consumed)?;
+        Ok(unpacked.map(|unpacked| Self::of_reader(Box::new(unpacked), consumed)))
+    }
+
+    /// Decompressed bytes; `consumed` counts compressed ones.
+    fn of_reader(reader: Box<dyn Read + Send>, consumed: Arc<AtomicU64>) -> Self {
+        Self {
+            reader,
+            seekable: None,
+            live: None,
+            buffer: Vec::new(),
+            scratch: Vec::new(),
+            sizes: None,
+            has_ended: false,
+            is_plain: false,
+            consumed,
+        }
+    }
+
     /// The output of `reader`, decompressed if necessary; `unpacked` counts bytes if it comes from an archive.
     pub(super) fn new(
         mut reader: Box<dyn Read + Send>,
@@ -83,17 +106,7 @@ impl ReadStream {
         let mut start = Vec::new();
         reader.by_ref().take(MAGIC as u64).read_to_end(&mut start).map_err(failed)?;
         check_no_archive(&start).and_then(|()| check_whole(&start, name)).map_err(failed)?;
-        let mut stream = Self {
-            reader: Box::new(std::io::empty()),
-            seekable: None,
-            live: None,
-            buffer: Vec::new(),
-            scratch: Vec::new(),
-            sizes: None,
-            has_ended: false,
-            is_plain: false,
-            consumed: Arc::default(),
-        };
+        let mut stream = Self::of_reader(Box::new(std::io::empty()), Arc::default());
         match Packing::of(&start) {
             None => {
                 stream.is_plain = unpacked.is_none();
@@ -144,5 +157,13 @@ impl ReadStream {
             std::io::copy(&mut self.reader.by_ref().take(length), &mut std::io::sink())?;
         }
         Ok(())
+    }
+}
+
+/// The threads of the run; if the file is opened outside of its pool, those of the machine.
+fn threads() -> usize {
+    match rayon::current_thread_index() {
+        Some(_) => rayon::current_num_threads(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
     }
 }
