@@ -15,7 +15,6 @@ use parquet::file::reader::ChunkReader;
 
 use super::library::{damaged, library};
 use super::local::LocalParquet;
-use super::relay::Relay;
 use super::remote::RemoteParquet;
 use crate::arrow::fields::Fields;
 use crate::batch::Schema;
@@ -203,23 +202,20 @@ impl ParquetFile {
         }
     }
 
-    /// The same with a reader for each column, for several workers. The texts of the column `names` come as a dictionary, if they are stored as one: each is looked up once
-    /// per batch then.
-    pub(super) fn relay(
+    /// The same with a reader for each column. The texts of the column `names` come as a dictionary, if they are stored as one: each is looked up once per batch then.
+    pub(super) fn columns_of(
         &self,
         groups: &[usize],
         skipped: u64,
         (wanted, names): (&[usize], Option<usize>),
         batch: usize,
-    ) -> Result<Relay> {
-        let records = groups.iter().map(|&at| u64::try_from(self.groups()[at].num_rows()).unwrap_or(0));
-        let records = records.sum::<u64>().saturating_sub(skipped);
+    ) -> Result<Vec<ParquetRecordBatchReader>> {
         let names = names.and_then(|at| Some((at, self.as_dictionary(at)?)));
         let readers = wanted.iter().map(|&at| {
             let metadata = names.as_ref().filter(|names| names.0 == at).map_or(&self.metadata, |(_, it)| it);
             self.reader(metadata, groups.to_vec(), skipped, &[at], batch)
         });
-        Ok(Relay::new(records, batch, readers.collect::<Result<_>>()?))
+        readers.collect()
     }
 
     /// The metadata by which the texts of the column `at` are read as a dictionary; `None` if it has other values, or is not stored as one.

@@ -206,8 +206,8 @@ impl ParquetReader {
                     (vec![group], skipped)
                 }
             };
-            open.relay =
-                Some(open.shared.file.relay(&groups, skipped, (&open.wanted, open.names), self.batch)?);
+            let columns = (&open.wanted[..], open.names);
+            open.relay = Some(Relay::open(&open.shared.file, &groups, skipped, columns, self.batch)?);
         }
     }
 

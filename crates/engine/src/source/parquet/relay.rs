@@ -29,15 +29,24 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// `records` records of columns that are read by `readers`, which give `batch` records at once.
-    pub(super) fn new(records: u64, batch: usize, readers: Vec<ParquetRecordBatchReader>) -> Self {
+    /// The records of some row groups, without the first `skipped`, `batch` at once; `columns` as [`ParquetFile::columns_of`] takes them.
+    pub(super) fn open(
+        file: &ParquetFile,
+        groups: &[usize],
+        skipped: u64,
+        columns: (&[usize], Option<usize>),
+        batch: usize,
+    ) -> Result<Self> {
+        let records = groups.iter().map(|&at| u64::try_from(file.groups()[at].num_rows()).unwrap_or(0));
+        let records = records.sum::<u64>().saturating_sub(skipped);
         let ready = |reader| {
             let (give, take) = bounded(1);
             // There is room for it.
             let _given = give.send(reader);
             take
         };
-        Self { records, batch, readers: readers.into_iter().map(ready).collect() }
+        let readers = file.columns_of(groups, skipped, columns, batch)?;
+        Ok(Self { records, batch, readers: readers.into_iter().map(ready).collect() })
     }
 
     /// Claims the next records; `None` if there are none.

@@ -206,6 +206,7 @@ mod tests {
     use parquet::file::properties::WriterProperties;
 
     use super::super::file::{ParquetFile, Stored};
+    use super::super::relay::Relay;
     use super::LONGEST_FOOTER;
     use crate::files::memory::Memory;
     use crate::source::file::{FileOptions, InputFile};
@@ -289,7 +290,7 @@ mod tests {
         while file.call(|| batches.next().transpose()).expect("read").is_some() {}
         assert!(requests(&file) <= footer + 3 * 5, "{} requests", requests(&file));
         let file = open();
-        let mut relay = file.relay(&[0, 1, 2, 3, 4], 0, (&[0, 1, 2], None), 3_000).expect("readers");
+        let mut relay = Relay::open(&file, &[0, 1, 2, 3, 4], 0, (&[0, 1, 2], None), 3_000).expect("readers");
         let claimed: Vec<_> = std::iter::from_fn(|| relay.claim()).collect();
         let decoded: Vec<_> = std::thread::scope(|scope| {
             let file = &file;
