@@ -84,9 +84,9 @@ pub mod source {
     #[cfg(feature = "polars")]
     pub use tidemill_engine::source::Frame;
     pub use tidemill_engine::source::{
-        Changes, Component, Csv, FileOptions, Influx, Input, Io, JsonLines, OneOrMany, OpenOptions, Parquet,
-        Progress, Quantity, Recorder, Recovery, Resumption, Shape, Source, SourceSpec, Synthetic, Traits,
-        Tsv,
+        Changes, Component, Csv, Deferred, FileOptions, Influx, Input, Io, JsonLines, OneOrMany, OpenOptions,
+        Parquet, Progress, Quantity, Recorder, Recovery, Resumption, Shape, Source, SourceSpec, Synthetic,
+        Traits, Tsv,
     };
 }
 

@@ -93,7 +93,7 @@ impl Decoder {
     ) -> Result<Decoded> {
         self.check(&records.schema())?;
         let mut typed = Typed::new(&self.columns, &self.schema, records.num_rows());
-        let arrays = RecordArrays { records, sources: &self.sources, name: &self.name };
+        let arrays = RecordArrays { columns: records.columns(), sources: &self.sources, name: &self.name };
         typed.fill(&arrays, &self.name, sensors)?;
         Ok(typed.finish(&self.name, before, origins))
     }

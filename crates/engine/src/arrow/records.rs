@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::ArrayRef;
 
 use super::convert::{carried, joined, measurement, sensors, times, unfolded};
 use super::typed::{Arrays, Typed};
@@ -12,8 +12,8 @@ use crate::sensor::SensorLookup;
 
 /// The arrays of a batch.
 pub(crate) struct RecordArrays<'r> {
-    /// The batch.
-    pub(crate) records: &'r RecordBatch,
+    /// All of them.
+    pub(crate) columns: &'r [ArrayRef],
     /// For each column of the schema, the arrays that it is made of: none if there is none, several if it is composed.
     pub(crate) sources: &'r [Vec<usize>],
     /// The name of the file or source, for messages.
@@ -24,7 +24,7 @@ impl Arrays for RecordArrays<'_> {
     type Array = ArrayRef;
 
     fn of(&self, at: usize) -> Vec<&ArrayRef> {
-        self.sources[at].iter().map(|&at| self.records.column(at)).collect()
+        self.sources[at].iter().map(|&at| &self.columns[at]).collect()
     }
 
     fn joined(

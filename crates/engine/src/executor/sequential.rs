@@ -142,6 +142,7 @@ impl Pass {
         let (mut decoded, lines) = match input {
             Input::Nothing => return Err(Error::internal("records that need not be decoded")),
             Input::Records(decoded) => (decoded, LineCount::Final),
+            Input::Deferred(deferred) => (deferred.decode(&mut self.ids)?, LineCount::Final),
             Input::Foreseen(foreseen) => {
                 (Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final)
             }

@@ -156,6 +156,7 @@ impl Member {
             let (decoded, chunk) = match input {
                 Input::Chunk(chunk) => (self.decode(&chunk, ids)?, Some(chunk)),
                 Input::Records(decoded) => (decoded, None),
+                Input::Deferred(deferred) => (deferred.decode(ids)?, None),
                 input => {
                     let shares = vec![Share { source, input, latest }];
                     return Ok(Some(Arrived { shares, progress }));

@@ -8,6 +8,7 @@
 //! called again after an error.
 
 mod csv;
+mod deferred;
 mod file;
 mod foresee;
 mod influx;
@@ -41,6 +42,7 @@ use crate::sensor::SensorLookup;
 use crate::time::{Clock, Period, TimeParser, Timestamp};
 
 pub use csv::{Csv, Tsv};
+pub use deferred::Deferred;
 pub use file::{
     FileOptions, FileSource, InputFile, Member, OneOrMany, Recorder, beginning, is_recording,
     packed_extensions,
@@ -317,6 +319,8 @@ pub enum Input {
     Chunk(Chunk),
     /// Decoded records, from a source that decodes them itself; the line numbers of its rejections are final.
     Records(Decoded),
+    /// Records that any worker decodes, from a source that has columns.
+    Deferred(Deferred),
     /// Records that need not be read, because their fate is known.
     Foreseen(Foreseen),
     /// No input arrived within a short wait, but the input has not ended: call again.

@@ -289,6 +289,10 @@ fn size_of_share(share: &Share) -> usize {
             let batch = &decoded.batch;
             batch.len() * 8 * batch.schema().fields().len() + batch.text.len()
         }
+        // Of which there will be one for each worker: the others are not in memory yet.
+        Input::Deferred(deferred) => {
+            usize::try_from(deferred.records()).map_or(usize::MAX, |records| records.saturating_mul(32))
+        }
         Input::Nothing | Input::Foreseen(_) => 0,
     }
 }
@@ -308,6 +312,7 @@ fn size_of_dropped(piece: &Piece) -> Dropped {
         Input::Records(decoded) => {
             Dropped { records: (decoded.batch.len() + decoded.rejections.len()) as u64, lines: 0 }
         }
+        Input::Deferred(deferred) => Dropped { records: deferred.records(), lines: 0 },
         Input::Foreseen(foreseen) => Dropped { records: foreseen.records, lines: 0 },
         Input::Nothing => Dropped::default(),
     }

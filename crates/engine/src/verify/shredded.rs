@@ -127,6 +127,7 @@ impl Source for Shreds {
                 None => return Ok(None),
                 Some(Input::Chunk(chunk)) => self.cut(chunk),
                 Some(Input::Records(decoded)) => self.part(decoded),
+                Some(Input::Deferred(deferred)) => self.part(deferred.decode(sensors)?),
                 Some(foreseen @ Input::Foreseen(_)) => self.ready.push_back(foreseen),
                 Some(Input::Nothing) => {}
             }

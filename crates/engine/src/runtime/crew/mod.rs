@@ -432,6 +432,7 @@ fn decode<L>(
     match input {
         Input::Nothing => Err(nothing_to_decode()),
         Input::Records(decoded) => Ok((decoded, LineCount::Final, None)),
+        Input::Deferred(deferred) => Ok((deferred.decode(&mut worker.ids)?, LineCount::Final, None)),
         Input::Foreseen(foreseen) => {
             Ok((Decoded { batch: foreseen.none, rejections: Vec::new(), lines: 0 }, LineCount::Final, None))
         }

@@ -76,7 +76,7 @@ impl Entries for Distinct {
     }
 
     fn extremes(&self, indices: &[u32]) -> Extremes {
-        extremes_of_numbers(indices.iter().map(|&at| f64::from_bits(self.numbers()[at as usize])))
+        extremes_of_numbers(indices, |&at| f64::from_bits(self.numbers()[at as usize]))
     }
 
     fn statistics(extremes: Extremes, nulls: u64) -> Statistics {

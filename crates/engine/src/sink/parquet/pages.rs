@@ -45,16 +45,26 @@ pub(super) trait Values {
     fn statistics(&self, nulls: u64) -> Statistics;
 }
 
-/// The extremes of numbers. NaN is ignored; the sign of zero too.
-pub(super) fn extremes_of_numbers(numbers: impl Iterator<Item = f64>) -> Extremes {
-    let [min, max] = numbers.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], number| {
-        // The comparison is false for NaN.
-        [if number < min { number } else { min }, if number > max { number } else { max }]
-    });
+/// The extremes of the numbers that `number` makes of `values`. NaN is ignored; the sign of zero too.
+pub(super) fn extremes_of_numbers<T>(values: &[T], number: impl Fn(&T) -> f64) -> Extremes {
+    // Of each of eight lanes by itself, so that the processor does not wait for one comparison to begin the next.
+    let mut lanes = [[f64::INFINITY, f64::NEG_INFINITY]; 8];
+    let (eights, rest) = values.as_chunks::<8>();
+    for eight in eights {
+        lanes.iter_mut().zip(eight).for_each(|(lane, value)| *lane = wider(*lane, [number(value); 2]));
+    }
+    let rest = rest.iter().map(|value| [number(value); 2]);
+    let [min, max] = lanes.into_iter().chain(rest).fold([f64::INFINITY, f64::NEG_INFINITY], wider);
     // Required by the format: a reader cannot know the sign of the zero.
     let min = if min == 0.0 { -0.0 } else { min };
     let max = if max == 0.0 { 0.0 } else { max };
     (min <= max).then(|| [min, max].map(|number: f64| number.to_le_bytes().to_vec()))
+}
+
+/// The extremes of two ranges; each comparison is false for NaN.
+#[inline]
+fn wider([min, max]: [f64; 2], [low, high]: [f64; 2]) -> [f64; 2] {
+    [if low < min { low } else { min }, if high > max { high } else { max }]
 }
 
 /// The statistics of a column of numbers.

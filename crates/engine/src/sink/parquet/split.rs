@@ -27,7 +27,7 @@ impl Values for Numbers {
     }
 
     fn extremes(&self, values: Range<usize>) -> Extremes {
-        extremes_of_numbers(self.0[values].iter().copied())
+        extremes_of_numbers(&self.0[values], |number| *number)
     }
 
     fn statistics(&self, nulls: u64) -> Statistics {

@@ -47,7 +47,7 @@ fn next(follower: &mut Follower) -> Option<(String, usize)> {
             Some((name, chunk.bytes.len()))
         }
         Input::Records(decoded) => unreachable!("{:?}", decoded.rejections),
-        Input::Nothing | Input::Foreseen(_) => None,
+        Input::Nothing | Input::Foreseen(_) | Input::Deferred(_) => None,
     }
 }
 
@@ -140,7 +140,7 @@ fn unfinished_records_of_many_files_are_bounded_and_come_whole() {
 fn came_of(follower: &mut Follower, came: &mut Came) {
     loop {
         match follower.poll(0).expect("read") {
-            Input::Nothing | Input::Foreseen(_) => return,
+            Input::Nothing | Input::Foreseen(_) | Input::Deferred(_) => return,
             input => came.add(input),
         }
     }
@@ -205,7 +205,7 @@ fn a_file_is_read_up_to_a_header_in_another_order() {
             Input::Records(decoded) => {
                 reasons.extend(decoded.rejections.into_iter().map(|rejection| rejection.reason));
             }
-            Input::Nothing | Input::Foreseen(_) => {}
+            Input::Nothing | Input::Foreseen(_) | Input::Deferred(_) => {}
         }
     }
     assert_eq!((bytes, reasons.len()), (2 * LINE.len(), 1), "{reasons:?}");

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema as ArrowSchema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
@@ -14,6 +14,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::reader::ChunkReader;
 
 use super::library::{damaged, library};
+use super::local::LocalParquet;
 use super::remote::RemoteParquet;
 use crate::arrow::fields::Fields;
 use crate::batch::Schema;
@@ -30,8 +31,8 @@ pub(super) struct ParquetFile {
 }
 
 /// Where the bytes of a file are.
-enum Stored {
-    Here(File),
+pub(super) enum Stored {
+    Here(LocalParquet),
     Remote(RemoteParquet),
 }
 
@@ -61,7 +62,11 @@ impl Selected {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata);
         let builder = builder.with_row_groups(self.groups).with_projection(self.mask);
         let builder = builder.with_batch_size(self.batch);
-        builder.with_offset(usize::try_from(self.skipped).unwrap_or(usize::MAX)).build()
+        match usize::try_from(self.skipped).unwrap_or(usize::MAX) {
+            // With an offset, the library does not see that there are more records than the footer says.
+            0 => builder.build(),
+            skipped => builder.with_offset(skipped).build(),
+        }
     }
 }
 
@@ -82,9 +87,13 @@ impl ParquetFile {
             ))
             .with_help("unpack the archive first"));
         }
+        let name = &file.name;
         let bytes = match &file.remote {
             Some(remote) => Stored::Remote(RemoteParquet::new(remote)),
-            None => Stored::Here(File::open(path).map_err(|error| Error::io("read", &file.name, &error))?),
+            None => {
+                let file = File::open(path).and_then(LocalParquet::new);
+                Stored::Here(file.map_err(|error| Error::io("read", name, &error))?)
+            }
         };
         let metadata = call(&file.name, &bytes, || {
             let options = ArrowReaderOptions::new();
@@ -100,6 +109,17 @@ impl ParquetFile {
         }
         let fields = Fields::of(&file.name, metadata.schema());
         Ok(Self { name: Arc::clone(&file.name), bytes, metadata, fields })
+    }
+
+    /// Its name in messages.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Where its bytes are.
+    #[cfg(test)]
+    pub(super) fn stored(&self) -> &Stored {
+        &self.bytes
     }
 
     /// The number of records.
@@ -133,8 +153,7 @@ impl ParquetFile {
 
     /// Statistics of the column `at`, an index into [`ParquetFile::names`]; `None` if they are not reliable.
     pub(super) fn statistics(&self, at: usize) -> Option<StatisticsConverter<'_>> {
-        let (root, schema) = (self.fields.index(at), self.metadata.parquet_schema());
-        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)?;
+        let (leaf, schema) = (self.leaf(at)?, self.metadata.parquet_schema());
         // Writers disagree on the order of 12-byte timestamps.
         if schema.column(leaf).physical_type() == PhysicalType::INT96 {
             return None;
@@ -162,17 +181,63 @@ impl ParquetFile {
         wanted: &[usize],
         batch: usize,
     ) -> Result<ParquetRecordBatchReader> {
+        self.reader(&self.metadata, groups, skipped, wanted, batch)
+    }
+
+    /// The same, by `metadata`.
+    fn reader(
+        &self,
+        metadata: &ArrowReaderMetadata,
+        groups: Vec<usize>,
+        skipped: u64,
+        wanted: &[usize],
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader> {
         let roots = wanted.iter().map(|&at| self.fields.index(at));
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
-        let selected = Selected { groups, skipped, mask, batch };
-        let metadata = self.metadata.clone();
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        let (selected, metadata) = (Selected { groups, skipped, mask, batch }, metadata.clone());
         match &self.bytes {
-            Stored::Here(file) => {
-                let file = file.try_clone().map_err(|error| Error::io("read", &self.name, &error))?;
-                self.call(|| selected.of(file, metadata))
-            }
+            Stored::Here(file) => self.call(|| selected.of(file.clone(), metadata)),
             Stored::Remote(file) => self.call(|| selected.of(file.clone(), metadata)),
         }
+    }
+
+    /// The same with a reader for each column. The texts of the column `names` come as a dictionary, if they are stored as one: each is looked up once per batch then.
+    pub(super) fn columns_of(
+        &self,
+        groups: &[usize],
+        skipped: u64,
+        (wanted, names): (&[usize], Option<usize>),
+        batch: usize,
+    ) -> Result<Vec<ParquetRecordBatchReader>> {
+        let names = names.and_then(|at| Some((at, self.as_dictionary(at)?)));
+        let readers = wanted.iter().map(|&at| {
+            let metadata = names.as_ref().filter(|names| names.0 == at).map_or(&self.metadata, |(_, it)| it);
+            self.reader(metadata, groups.to_vec(), skipped, &[at], batch)
+        });
+        readers.collect()
+    }
+
+    /// The metadata by which the texts of the column `at` are read as a dictionary; `None` if it has other values, or is not stored as one.
+    fn as_dictionary(&self, at: usize) -> Option<ArrowReaderMetadata> {
+        let (root, leaf) = (self.fields.index(at), self.leaf(at)?);
+        let mut fields = self.metadata.schema().fields().to_vec();
+        let is_text =
+            matches!(fields[root].data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let has_dictionary = |group: &RowGroupMetaData| group.column(leaf).dictionary_page_offset().is_some();
+        if !is_text || !self.groups().iter().all(has_dictionary) {
+            return None;
+        }
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        fields[root] = Arc::new(fields[root].as_ref().clone().with_data_type(dictionary));
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(ArrowSchema::new(fields)));
+        ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options).ok()
+    }
+
+    /// The leaf of the flat column `at` in the schema of the file.
+    fn leaf(&self, at: usize) -> Option<usize> {
+        let (root, schema) = (self.fields.index(at), self.metadata.parquet_schema());
+        (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)
     }
 
     /// Calls the Parquet library, which may panic on a damaged file.

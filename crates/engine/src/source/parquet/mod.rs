@@ -2,7 +2,11 @@
 
 mod file;
 mod library;
+mod local;
+#[cfg(test)]
+mod parallel_tests;
 mod reader;
+mod relay;
 mod remote;
 mod sample;
 mod segments;

@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
-
 use super::file::ParquetFile;
+use super::relay::{ClaimedRecords, Relay};
 use super::segments::{Segment, segments, take_sensors};
 use super::statistics::Statistics;
 use crate::arrow::records::RecordArrays;
@@ -18,13 +16,13 @@ use crate::format::columns::{Columns, Roles};
 use crate::offset::Offset;
 use crate::sensor::SensorLookup;
 use crate::source::file::{Ahead, InFiles, InputFile, ReadPosition, ResumePosition, Seen, another_kind};
-use crate::source::{Changes, Foresee, Foreseen, Input, OpenOptions, Progress, Source};
+use crate::source::{Changes, Deferred, Foresee, Foreseen, Input, OpenOptions, Progress, Source};
 
 /// Reads Parquet files.
 pub(super) struct ParquetReader {
     files: Vec<InputFile>,
     schema: Arc<Schema>,
-    columns: Columns,
+    columns: Arc<Columns>,
     origins: bool,
     batch: usize,
     offset: Offset,
@@ -51,22 +49,50 @@ struct UnreadCounts {
 
 /// The file being read.
 struct OpenParquet {
-    file: ParquetFile,
+    shared: Arc<Shared>,
     /// The segments ahead.
     segments: VecDeque<Segment>,
     /// The segment being read.
-    batches: Option<ParquetRecordBatchReader>,
+    relay: Option<Relay>,
     /// For each column of the schema: its columns in the file. None if the file does not have it, several if it is composed.
     in_file: Vec<Vec<usize>>,
-    /// The same as indices into `wanted`.
-    sources: Vec<Vec<usize>>,
     /// The columns that are read.
     wanted: Vec<usize>,
+    /// The one of them that has the names of the sensors, as they are.
+    names: Option<usize>,
+}
+
+/// What the workers share that decode batches of a file.
+struct Shared {
+    file: ParquetFile,
+    stem: Arc<str>,
+    schema: Arc<Schema>,
+    columns: Arc<Columns>,
+    origins: bool,
+    /// For each column of the schema: its columns among those that are read.
+    sources: Vec<Vec<usize>>,
+}
+
+impl Shared {
+    /// The records of a batch, the first of which is behind `before` others.
+    fn decode(
+        &self,
+        records: ClaimedRecords,
+        before: u64,
+        sensors: &mut dyn SensorLookup,
+    ) -> Result<Decoded> {
+        let (count, name) = (records.len(), self.file.name());
+        let columns = records.decode(&self.file)?;
+        let mut typed = Typed::new(&self.columns, &self.schema, count);
+        let arrays = RecordArrays { columns: &columns, sources: &self.sources, name };
+        typed.fill(&arrays, &self.stem, sensors)?;
+        Ok(typed.finish(name, before, self.origins))
+    }
 }
 
 /// The next step of reading.
 enum ReadStep {
-    Records(RecordBatch),
+    Records(ClaimedRecords, Arc<Shared>),
     /// This many records need not be read, because a stage filters them.
     Foreseen(u64, usize),
 }
@@ -87,7 +113,7 @@ impl ParquetReader {
         Ok(Self {
             files,
             schema,
-            columns,
+            columns: Arc::new(columns),
             origins,
             batch,
             offset,
@@ -114,11 +140,15 @@ impl ParquetReader {
     }
 
     fn open(&self, file: &InputFile) -> Result<OpenParquet> {
-        let file_name = Arc::clone(&file.name);
+        let stem = Arc::clone(&file.stem);
         let file = ParquetFile::open(file)?;
-        let roles = self.columns.roles(&file_name, &file.names(&self.columns), &self.schema)?;
+        let roles = self.columns.roles(file.name(), &file.names(&self.columns), &self.schema)?;
         let sources = |at| roles.sources(at);
         let in_file: Vec<Vec<usize>> = (0..self.schema.fields().len()).map(sources).collect();
+        let names = match in_file[self.schema.sensor()][..] {
+            [source] if self.columns.made_sensor().is_none() => Some(source),
+            _ => None,
+        };
         let (wanted, mut sources) = (wanted(&roles), in_file.clone());
         // Columns that are not needed are not read, so indices shift.
         for at in sources.iter_mut().flatten() {
@@ -126,7 +156,9 @@ impl ParquetReader {
         }
         let statistics = self.statistics(&file, &in_file);
         let segments = segments(&statistics, self.foresee.as_ref(), self.offset.at);
-        Ok(OpenParquet { file, segments, batches: None, in_file, sources, wanted })
+        let (schema, columns) = (Arc::clone(&self.schema), Arc::clone(&self.columns));
+        let shared = Shared { file, stem, schema, columns, origins: self.origins, sources };
+        Ok(OpenParquet { shared: Arc::new(shared), segments, relay: None, in_file, wanted, names })
     }
 
     fn statistics<'a>(&'a self, file: &'a ParquetFile, sources: &'a [Vec<usize>]) -> Statistics<'a> {
@@ -160,12 +192,10 @@ impl ParquetReader {
         sensors: &mut dyn SensorLookup,
     ) -> Result<Option<ReadStep>> {
         loop {
-            if let Some(batches) = &mut open.batches {
-                if let Some(records) = open.file.call(|| batches.next().transpose())? {
-                    return Ok(Some(ReadStep::Records(records)));
-                }
-                open.batches = None;
+            if let Some(records) = open.relay.as_mut().and_then(Relay::claim) {
+                return Ok(Some(ReadStep::Records(records, Arc::clone(&open.shared))));
             }
+            open.relay = None;
             let (groups, skipped) = match open.segments.pop_front() {
                 None => return Ok(None),
                 Some(Segment::Read { groups, skipped }) => (groups, skipped),
@@ -176,7 +206,8 @@ impl ParquetReader {
                     (vec![group], skipped)
                 }
             };
-            open.batches = Some(open.file.records_of(groups, skipped, &open.wanted, self.batch)?);
+            let columns = (&open.wanted[..], open.names);
+            open.relay = Some(Relay::open(&open.shared.file, &groups, skipped, columns, self.batch)?);
         }
     }
 
@@ -192,20 +223,8 @@ impl ParquetReader {
             return sensors.id(name).map(|_| true);
         }
         let [source] = open.in_file[self.schema.sensor()][..] else { return Ok(false) };
-        let statistics = self.statistics(&open.file, &open.in_file);
+        let statistics = self.statistics(&open.shared.file, &open.in_file);
         take_sensors(&statistics, group, source, (&file.name, self.batch), sensors)
-    }
-
-    fn decode(
-        &self,
-        records: &RecordBatch,
-        file: &InputFile,
-        sensors: &mut dyn SensorLookup,
-    ) -> Result<Decoded> {
-        let mut typed = Typed::new(&self.columns, &self.schema, records.num_rows());
-        let sources = self.open.as_ref().map_or(&[][..], |open| &open.sources);
-        typed.fill(&RecordArrays { records, sources, name: &file.name }, &file.stem, sensors)?;
-        Ok(typed.finish(&file.name, self.offset.at, self.origins))
     }
 }
 
@@ -224,8 +243,10 @@ impl Source for ParquetReader {
         let Some(step) = self.step(sensors)? else { return Ok(None) };
         let Some(file) = self.file() else { return Ok(None) };
         let (records, input) = match step {
-            ReadStep::Records(records) => {
-                (records.num_rows() as u64, Input::Records(self.decode(&records, file, sensors)?))
+            ReadStep::Records(records, shared) => {
+                let (count, before) = (records.len() as u64, self.offset.at);
+                let decode = move |sensors: &mut dyn SensorLookup| shared.decode(records, before, sensors);
+                (count, Input::Deferred(Deferred::new(count, decode)))
             }
             ReadStep::Foreseen(records, stage) => {
                 let none = Typed::new(&self.columns, &self.schema, 0);

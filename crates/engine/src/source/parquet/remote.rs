@@ -1,4 +1,5 @@
 //! The bytes of a Parquet file that is read by requests: columns are read side by side, so each has a window of its own, and no request reads beyond the end of a column chunk.
+//! Several workers may read at once, but only one of them each column: so no two ask for the same bytes, and none waits for the request of another.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -44,7 +45,10 @@ struct Windows {
     /// The least recently used first.
     all: Vec<Window>,
     /// The last request that failed: the library would call the file damaged.
-    failure: Option<io::Error>,
+    failure: Option<Arc<io::Error>>,
+    /// How many there were.
+    #[cfg(test)]
+    requests: usize,
 }
 
 struct Window {
@@ -77,9 +81,9 @@ impl RemoteParquet {
         let _known = self.0.columns.set(Columns { ends, window: (BUDGET / count).clamp(SMALLEST, LARGEST) });
     }
 
-    /// The request that has failed, if any has.
-    pub(super) fn failure(&self) -> Option<io::Error> {
-        self.read().failure.take()
+    /// The request that has failed, if any has: also for what another worker finds damaged later, since the run ends anyway.
+    pub(super) fn failure(&self) -> Option<Arc<io::Error>> {
+        self.read().failure.clone()
     }
 
     fn read(&self) -> MutexGuard<'_, Windows> {
@@ -101,6 +105,11 @@ impl RemoteParquet {
         (start, room.min(columns.window).max(length))
     }
 
+    /// Whether a column chunk ends at `start`, so that what begins there belongs to another one.
+    fn begins_column(&self, start: u64) -> bool {
+        self.0.columns.get().is_some_and(|columns| columns.ends.binary_search(&start).is_ok())
+    }
+
     /// The `length` bytes at `start`, which are in the file.
     fn bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         let is_inside = start.checked_add(length as u64).is_some_and(|end| end <= self.0.size);
@@ -112,31 +121,38 @@ impl RemoteParquet {
                 "its footer claims to have {length} bytes, and {LONGEST_FOOTER} are read at most"
             )));
         }
-        let mut windows = self.read();
-        if let Some(at) = windows.all.iter().position(|window| window.slice(start, length).is_some()) {
-            let window = windows.all.remove(at);
-            let found = window.slice(start, length).unwrap_or_default();
-            windows.all.push(window);
+        if let Some(found) = self.read().find(start, length) {
             return Ok(found);
         }
+        #[cfg(test)]
+        (self.read().requests += 1);
         let (begin, wanted) = self.window(start, length);
         let mut bytes = vec![0; wanted];
         if let Err(error) = read_exact_at(&*self.0.file, &mut bytes, begin) {
             let told = error.to_string();
-            windows.failure = Some(error);
+            self.read().failure = Some(Arc::new(error));
             return Err(ParquetError::General(told));
         }
         let window = Window { start: begin, bytes: bytes.into() };
         let found = window.slice(start, length).unwrap_or_default();
-        windows.add(window);
+        self.read().add(window, !self.begins_column(begin));
         Ok(found)
     }
 }
 
 impl Windows {
-    /// Adds a window, in place of those used longest ago, if there are too many, and of the one that it continues.
-    fn add(&mut self, window: Window) {
-        self.all.retain(|other| other.start + other.bytes.len() as u64 != window.start);
+    /// What a window has of the `length` bytes at `start`.
+    fn find(&mut self, start: u64, length: usize) -> Option<Bytes> {
+        let at = self.all.iter().position(|window| window.slice(start, length).is_some())?;
+        let window = self.all.remove(at);
+        let found = window.slice(start, length);
+        self.all.push(window);
+        found
+    }
+
+    /// Adds a window, in place of those used longest ago, if there are too many, and of the one that it `continues`.
+    fn add(&mut self, window: Window, continues: bool) {
+        self.all.retain(|other| !continues || other.start + other.bytes.len() as u64 != window.start);
         self.all.push(window);
         let mut sum: usize = self.all.iter().map(|window| window.bytes.len()).sum();
         while sum > BUDGET && self.all.len() > 1 {
@@ -189,13 +205,18 @@ mod tests {
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
 
-    use super::super::file::ParquetFile;
+    use super::super::file::{ParquetFile, Stored};
+    use super::super::relay::Relay;
     use super::LONGEST_FOOTER;
     use crate::files::memory::Memory;
     use crate::source::file::{FileOptions, InputFile};
 
-    fn bytes(records: &RecordBatch) -> Vec<u8> {
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(1_000)).build();
+    fn bytes(records: &RecordBatch, group: usize) -> Vec<u8> {
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(group))
+            .set_data_page_row_count_limit(group / 8)
+            .set_write_batch_size(100)
+            .build();
         let mut writer =
             ArrowWriter::try_new(Vec::new(), records.schema(), Some(properties)).expect("a writer");
         writer.write(records).expect("written");
@@ -221,7 +242,7 @@ mod tests {
             ("b", Arc::new(Float64Array::from(numbers))),
             ("c", Arc::new(StringArray::from(texts))),
         ];
-        let bytes = bytes(&RecordBatch::try_from_iter(columns).expect("records"));
+        let bytes = bytes(&RecordBatch::try_from_iter(columns).expect("records"), 1_000);
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.parquet");
         std::fs::write(&path, &bytes).expect("written");
@@ -244,5 +265,46 @@ mod tests {
         Memory::put(Path::new("memory://parquet/x.parquet"), &bytes);
         let error = records(&open).expect_err("another object");
         assert!(error.to_string().contains("input changed while reading"), "{error}");
+    }
+
+    #[test]
+    fn each_column_chunk_is_requested_once_also_by_several_workers() {
+        const RECORDS: usize = 100_000;
+        let scattered = |by: usize| (0..RECORDS).map(move |at| (at * by % 1_000_003) as f64 / 3.0);
+        let names = (0..RECORDS).map(|at| format!("name {}", at * 7919 % 100_003));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("a", Arc::new(Float64Array::from_iter_values(scattered(7919)))),
+            ("b", Arc::new(StringArray::from_iter_values(names))),
+            ("c", Arc::new(Float64Array::from_iter_values(scattered(104_729)))),
+        ];
+        let written = RecordBatch::try_from_iter(columns).expect("records");
+        Memory::put("memory://parquet/requests.parquet", &bytes(&written, 20_000));
+        let open = || ParquetFile::open(&object("memory://parquet/requests.parquet")).expect("opened");
+        let requests = |file: &ParquetFile| {
+            let Stored::Remote(remote) = file.stored() else { unreachable!("an object") };
+            remote.read().requests
+        };
+        let file = open();
+        let footer = requests(&file);
+        let mut batches = file.records_from(0, &[0, 1, 2], 3_000).expect("a reader");
+        while file.call(|| batches.next().transpose()).expect("read").is_some() {}
+        assert!(requests(&file) <= footer + 3 * 5, "{} requests", requests(&file));
+        let file = open();
+        let mut relay = Relay::open(&file, &[0, 1, 2, 3, 4], 0, (&[0, 1, 2], None), 3_000).expect("readers");
+        let claimed: Vec<_> = std::iter::from_fn(|| relay.claim()).collect();
+        let decoded: Vec<_> = std::thread::scope(|scope| {
+            let file = &file;
+            let threads: Vec<_> =
+                claimed.into_iter().map(|it| scope.spawn(move || it.decode(file))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic").expect("decoded")).collect()
+        });
+        assert!(requests(&file) <= footer + 3 * 5, "{} requests", requests(&file));
+        let mut from = 0;
+        for columns in &decoded {
+            let expected = written.slice(from, columns[0].len());
+            assert_eq!(columns, expected.columns(), "from {from}");
+            from += columns[0].len();
+        }
+        assert_eq!(from, RECORDS);
     }
 }

@@ -50,12 +50,18 @@ fn options(time: Option<&str>, sensor: Option<&str>) -> ColumnOptions {
     ColumnOptions { time: time.map(Into::into), sensor: own(sensor), ..ColumnOptions::default() }
 }
 
+/// The next batch, decoded.
+fn next(source: &mut dyn Source, sensors: &mut Sensors) -> Result<Option<Decoded>> {
+    match source.next(sensors)? {
+        Some(Input::Deferred(deferred)) => deferred.decode(sensors).map(Some),
+        None => Ok(None),
+        Some(_) => unreachable!("only records"),
+    }
+}
+
 fn read(spec: &Parquet) -> Decoded {
     let (mut source, mut sensors) = (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
-    match source.next(&mut sensors).expect("read") {
-        Some(Input::Records(decoded)) => decoded,
-        _ => unreachable!("one batch of records"),
-    }
+    next(&mut *source, &mut sensors).expect("read").expect("one batch of records")
 }
 
 #[test]
@@ -145,9 +151,7 @@ fn clause_28_a_name_that_is_text_keeps_its_characters_and_one_that_is_a_number_h
         let spec = Parquet::new(&path, options);
         let (mut source, mut sensors) =
             (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
-        let Some(Input::Records(decoded)) = source.next(&mut sensors).expect("read") else {
-            panic!("records")
-        };
+        let decoded = next(&mut *source, &mut sensors).expect("read").expect("records");
         let names: Vec<_> = decoded.batch.sensors().iter().map(|&id| sensors.name(id).to_owned()).collect();
         (names, decoded)
     };
@@ -179,7 +183,7 @@ fn a_rejected_record_leaves_no_sensor_behind_and_names_its_leftmost_fault() {
     ];
     let spec = Parquet::new(write(&folder, columns), options(Some("at"), Some("site")));
     let (mut source, mut sensors) = (spec.open(&OpenOptions::default()).expect("open"), Sensors::default());
-    let Some(Input::Records(decoded)) = source.next(&mut sensors).expect("read") else { panic!("records") };
+    let decoded = next(&mut *source, &mut sensors).expect("read").expect("records");
     assert_eq!(sensors.names().collect::<Vec<_>>(), ["b"]);
     let columns: Vec<_> = decoded.rejections.iter().filter_map(|r| r.column.as_deref()).collect();
     assert_eq!(columns, ["at", "site"]);
@@ -191,9 +195,7 @@ fn seeking_goes_to_a_record() {
     let spec = Parquet::new(file(&folder), options(None, None));
     let mut source = spec.open(&OpenOptions::default()).expect("open");
     source.seek(Offset { file: 0, at: 3, line: 0 }).expect("sought");
-    let Some(Input::Records(decoded)) = source.next(&mut Sensors::default()).expect("read") else {
-        panic!("records")
-    };
+    let decoded = next(&mut *source, &mut Sensors::default()).expect("read").expect("records");
     assert_eq!(decoded.batch.measurement(4).get(0), Some(4.0));
     assert_eq!(decoded.batch.len(), 1);
 }
@@ -217,11 +219,8 @@ fn what_is_no_parquet_is_said_so() {
 fn read_all(spec: &Parquet) -> Result<(Vec<Decoded>, Vec<String>)> {
     let (mut source, mut sensors) = (spec.open(&OpenOptions::default())?, Sensors::default());
     let mut all = Vec::new();
-    while let Some(input) = source.next(&mut sensors)? {
-        match input {
-            Input::Records(decoded) => all.push(decoded),
-            _ => unreachable!("only records"),
-        }
+    while let Some(decoded) = next(&mut *source, &mut sensors)? {
+        all.push(decoded);
     }
     Ok((all, source.remarks()))
 }

@@ -48,7 +48,7 @@ fn read_all(sockets: &mut Sockets) -> BTreeMap<String, (usize, Vec<String>)> {
             }),
             // The first call may only have accepted connections.
             Input::Nothing if is_still => return read,
-            Input::Nothing | Input::Foreseen(_) => is_still = true,
+            Input::Nothing | Input::Foreseen(_) | Input::Deferred(_) => is_still = true,
         }
     }
 }

@@ -111,7 +111,7 @@ impl Came {
         let Decoded { batch, rejections, .. } = match input {
             Input::Chunk(chunk) => chunk.decode(&mut sensors).expect("decoded"),
             Input::Records(decoded) => decoded,
-            Input::Nothing | Input::Foreseen(_) => return,
+            Input::Nothing | Input::Foreseen(_) | Input::Deferred(_) => return,
         };
         for (row, &sensor) in batch.sensors().iter().enumerate() {
             let origin = batch.origins.as_ref().expect("asked for").get(row);

@@ -238,7 +238,7 @@ impl Recorder {
         head: &[u8],
     ) -> Result<()> {
         let (file, offset, content) = match input {
-            Input::Nothing | Input::Foreseen(_) => return Ok(()),
+            Input::Nothing | Input::Foreseen(_) | Input::Deferred(_) => return Ok(()),
             Input::Chunk(chunk) => {
                 let content = Content::Records(chunk.bytes.as_slice().to_vec());
                 (chunk.file.to_string(), chunk.offset, content)
