@@ -227,7 +227,7 @@ impl<R: RecordRun> FieldOfRun<'_, R> {
             if record % LANES == LANES - 1
                 && let Some(times) = groups.next()
             {
-                let unread = texts.read(alike, times);
+                let unread = alike.read(&texts, times);
                 if unread != 0 {
                     let lanes = (0..LANES).filter(|lane| unread >> lane & 1 != 0);
                     others.extend(lanes.map(|lane| record + 1 - LANES + lane));

@@ -7,23 +7,12 @@
 )]
 
 use super::Timestamp;
-use super::epoch::Epochs;
-use super::near::Near;
 
 /// The number of texts side by side.
 pub(crate) const LANES: usize = 8;
 
 /// One word of each text.
 pub(super) type Words = [u64; LANES];
-
-/// What the times of a column have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Alike {
-    /// Their hour.
-    Hour(Near),
-    /// Their number of digits.
-    Epochs(Epochs),
-}
 
 /// Reads times that are alike.
 pub(super) trait ReadLanes {
@@ -61,15 +50,7 @@ impl Texts {
 
     /// Writes the time of each lane. Returns a bit for each text that is not like the others; its time means nothing.
     #[inline]
-    pub(crate) fn read(&self, alike: &Alike, times: &mut [Timestamp; LANES]) -> u8 {
-        match alike {
-            Alike::Hour(near) => self.read_by(near, times),
-            Alike::Epochs(epochs) => self.read_by(epochs, times),
-        }
-    }
-
-    #[inline]
-    fn read_by(&self, reader: &impl ReadLanes, times: &mut [Timestamp; LANES]) -> u8 {
+    pub(super) fn read_by(&self, reader: &impl ReadLanes, times: &mut [Timestamp; LANES]) -> u8 {
         #[cfg(target_arch = "x86_64")]
         {
             if x86::has_avx512() {

@@ -16,6 +16,7 @@
 //!
 //! Nothing here reads the clock (except [`Clock`]), the environment or the machine's time zone files.
 
+mod alike;
 #[cfg(test)]
 mod calendar_tests;
 mod civil;
@@ -51,13 +52,14 @@ mod zone;
 mod zone_tests;
 mod zones;
 
+pub(crate) use alike::Alike;
 pub use civil::write_civil;
 pub use clock::Clock;
 pub use days::DayClock;
 pub use duration::{format_duration, parse_duration};
 pub use error::TimeError;
 pub use folds::Folds;
-pub(crate) use lanes::{Alike, LANES, Texts};
+pub(crate) use lanes::{LANES, Texts};
 pub(crate) use near::{Halves, Near};
 pub use parser::{EpochUnit, TimeFormat, TimeParser};
 pub use pattern::Pattern;

@@ -79,7 +79,7 @@ impl Near {
     pub(crate) fn new(text: &[u8], time: Timestamp, places: Places) -> Option<Self> {
         let halves = Halves::padded(text)?;
         let Places { minute, second, fraction, digits } = places;
-        let is_in_a_half = |at: &usize| *at <= 14 || at + 16 >= text.len();
+        let is_in_a_half = |at: &usize| at + 2 <= text.len() && (*at <= 14 || at + 16 >= text.len());
         let suffix = if digits > 0 { text.len().checked_sub(fraction + digits)? } else { 0 };
         if digits > MAX_FRACTION
             || suffix > MAX_SUFFIX

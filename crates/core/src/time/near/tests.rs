@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::Near;
+use super::{Near, Places};
 use crate::time::lanes::{LANES, Texts, ways};
 use crate::time::{TimeFormat, TimeParser, Timestamp};
 
@@ -19,6 +19,19 @@ fn check(parser: &TimeParser, like: &str, text: &str) -> Result<bool, TestCaseEr
 fn near(parser: &TimeParser, like: &str) -> Option<Near> {
     let time = parser.parse(like.as_bytes()).ok()?;
     parser.near(like.as_bytes(), time, None)
+}
+
+#[test]
+fn clause_4_a_text_that_ends_before_its_places_is_left_to_the_parser() {
+    let time = Timestamp::from_nanos(0);
+    let text = b"2026-01-01T10:00:00.123456789+01:00";
+    for end in 0..=text.len() {
+        for digits in 0..=9 {
+            let places = Places { digits, ..Places::rfc3339(text) };
+            let near = Near::new(&text[..end], time, places);
+            assert!(near.is_none() || end >= 19 && (digits == 0 || end >= 20 + digits), "{end} {digits}");
+        }
+    }
 }
 
 /// Checks that `texts` are read side by side as one by one, in every way that this processor has.
