@@ -23,6 +23,9 @@ use crate::pipeline::OnFailure;
 use crate::resilience::{Permit, pause};
 use crate::sink::SinkContext;
 
+/// After how long it is said again why an epoch is still not delivered; then after twice that time, and so on.
+const REMINDER: Duration = Duration::from_mins(1);
+
 /// Delivers an epoch; may be called again.
 pub(super) type Task = Box<dyn FnMut() -> Result<()> + Send>;
 
@@ -279,10 +282,10 @@ impl Shared {
         queue.unwrap_or_else(PoisonError::into_inner).tasks.pop_front()
     }
 
-    /// Delivers an epoch, with as many attempts as that takes. Notes the first failure, and the success after it.
+    /// Delivers an epoch, with as many attempts as that takes. Notes the first failure, ever less often that it still fails, and why, and the success after it.
     fn deliver(&self, task: &mut Task) -> Result<Tried> {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let (begun, mut last) = (Instant::now(), None::<Error>);
+        let (begun, mut last, mut reminder) = (Instant::now(), None::<Error>, REMINDER);
         loop {
             let Some(permit) = self.permit(&mut pace) else { return self.give_up(last) };
             let error = match self.attempt(task) {
@@ -305,9 +308,16 @@ impl Shared {
             };
             self.queue().failures += 1;
             self.backlog.iter().for_each(|backlog| backlog.fails());
-            if is_first && self.may_wait(pace.is_down()) {
-                let what = format!("{error}: retrying until delivery succeeds");
+            let is_still = begun.elapsed() >= reminder;
+            if (is_first || is_still) && self.may_wait(pace.is_down()) {
+                let since = if is_first {
+                    String::new()
+                } else {
+                    format!(", for {} now", waited_for(begun.elapsed()))
+                };
+                let what = format!("{error}: retrying until delivery succeeds{since}");
                 self.say(Event::warn("delivery_failed").caused_by(&error), &what);
+                reminder = if is_still { begun.elapsed() * 2 } else { reminder };
             }
             last = Some(error);
             if !pause(delay, || self.may_wait(pace.is_down())) {
