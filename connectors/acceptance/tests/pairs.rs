@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tidemill_acceptance::Kafka;
 use tidemill_acceptance::pairs::{
-    DeltaOutput, FileInput, FileOutput, HttpInput, Input, JetStreamInput, KafkaInput, KafkaOutput, MqttInput,
-    Output, Pair, PostgresOutput, Promise,
+    DeltaOutput, FileInput, FileOutput, HttpInput, Inconclusive, Input, JetStreamInput, KafkaInput,
+    KafkaOutput, MqttInput, Output, Pair, PostgresOutput, Promise,
 };
 
 fn survive(name: &str, input: &dyn Input, output: &dyn Output, promise: Promise) {
-    Pair { name, input, output, promise }.survive();
+    Pair { name, input, output, promise }.survive().expect("servers keep what they have accepted");
 }
 
 fn broker() -> Arc<Mutex<Kafka>> {
@@ -29,9 +29,21 @@ fn file_to_delta() {
 
 #[test]
 fn kafka_to_kafka() {
-    let broker = broker();
-    let (input, output) = (KafkaInput::fixed(Arc::clone(&broker)), KafkaOutput::new(broker));
-    survive("Kafka → Kafka", &input, &output, Promise::ExactlyOnce);
+    // A broker that is killed now and then loses the end of a transaction: that run says nothing.
+    for attempt in 1..=3 {
+        let broker = broker();
+        let (input, output) = (KafkaInput::fixed(Arc::clone(&broker)), KafkaOutput::new(broker));
+        let (name, promise) = ("Kafka → Kafka", Promise::ExactlyOnce);
+        match (Pair { name, input: &input, output: &output, promise }).survive() {
+            Ok(()) => return,
+            Err(Inconclusive(faults)) => {
+                println!(
+                    "{name}, attempt {attempt}: the broker has lost the end of transactions: {faults:?}"
+                );
+            }
+        }
+    }
+    panic!("the broker has lost the end of a transaction in each of three attempts");
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub use outputs::{DeltaOutput, FileOutput, KafkaOutput, PostgresOutput};
 /// Without a record that arrives for so long, none will: a circuit breaker is open for five minutes at most.
 const LIMIT: Duration = Duration::from_secs(330);
 
+/// Without one for so long, the server is asked whether it has lost something.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Where records come from. Times and sensors follow from their numbers.
 pub trait Input: Send + Sync {
     /// The source of the pipeline: everything but `[source]`.
@@ -51,6 +54,11 @@ pub trait Output: Send + Sync {
     /// The numbers of the records that have arrived, in any order.
     fn arrived(&self) -> Vec<u64>;
 
+    /// What the server's own tools say that it has lost or made visible itself: then nothing that arrives, or does not, says anything about this pair.
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Kills its server and starts it again after `pause`; nothing is looked at meanwhile. Without a server, nothing happens.
     fn restart(&self, _pause: Duration) {}
 }
@@ -76,6 +84,10 @@ impl Promise {
     }
 }
 
+/// A server has failed to keep what it promises, with what its own tools say about that.
+#[derive(Debug)]
+pub struct Inconclusive(pub Vec<String>);
+
 /// A source and a sink.
 pub struct Pair<'a> {
     /// The name in messages.
@@ -91,34 +103,51 @@ pub struct Pair<'a> {
 impl Pair<'_> {
     /// Kills tidemill and restarts each server as often as the environment says, else five times, and checks what has arrived.
     ///
+    /// # Errors
+    /// If a record is lost or repeated by the fault of a server.
+    ///
     /// # Panics
     /// If a record is lost, made up, or against the promise repeated; if a run ends by itself.
-    pub fn survive(&self) {
+    pub fn survive(&self) -> Result<(), Inconclusive> {
         let mut chance = Chance::new(self.name);
         let kills = kills(5);
         let job = Job::new(&format!("[source]\n{}\n[[sink]]\n{}\n", self.input.source(), self.output.sink()));
         let (mut service, fed) = self.storm(&job, kills, &mut chance);
         let given = self.input.holds().unwrap_or_else(|| (0..fed).collect());
-        self.await_all(&mut service, fed, given.len());
+        self.await_all(&mut service, fed, given.len())?;
         service.stop().success();
         // Publishes files; elsewhere nothing is left to do.
         job.start_with(&["--state", "state", "--finish"]).wait().success();
-        self.check(fed, given, kills);
+        self.check(fed, given, kills)
     }
 
     /// Checks what has arrived after `kills` kills, if `fed` records were handed over and the input has those with the numbers `given`.
-    fn check(&self, fed: u64, mut given: Vec<u64>, kills: u64) {
+    fn check(&self, fed: u64, mut given: Vec<u64>, kills: u64) -> Result<(), Inconclusive> {
         let mut arrived = self.output.arrived();
         given.sort_unstable();
         arrived.sort_unstable();
         let distinct: BTreeSet<u64> = arrived.iter().copied().collect();
         let repeated = arrived.len().saturating_sub(given.len());
         println!("{}: {fed} records, {kills} kills, {repeated} repeated", self.name);
-        assert!(fed > 0 && distinct.iter().copied().eq(0..fed), "{}: records are lost or made up", self.name);
-        if self.promise != Promise::AtLeastOnce {
-            let (given, arrived) = (repeats(&given), repeats(&arrived));
-            assert!(given == arrived, "{}: repeated: {arrived:?}, in the input {given:?}", self.name);
+        let is_complete = fed > 0 && distinct.iter().copied().eq(0..fed);
+        let (given, arrived) = (repeats(&given), repeats(&arrived));
+        let may_repeat = self.promise == Promise::AtLeastOnce;
+        if !(is_complete && (may_repeat || given == arrived)) {
+            self.blame_server()?;
         }
+        assert!(is_complete, "{}: records are lost or made up", self.name);
+        assert!(
+            may_repeat || given == arrived,
+            "{}: repeated: {arrived:?}, in the input {given:?}",
+            self.name
+        );
+        Ok(())
+    }
+
+    /// An error if the server has lost something itself.
+    fn blame_server(&self) -> Result<(), Inconclusive> {
+        let faults = self.output.faults();
+        if faults.is_empty() { Ok(()) } else { Err(Inconclusive(faults)) }
     }
 
     /// Feeds, kills and restarts beside each other. Returns what runs in the end, and how many records were handed over.
@@ -162,7 +191,7 @@ impl Pair<'_> {
     }
 
     /// Waits until the records handed over have arrived, and as many as the input has.
-    fn await_all(&self, service: &mut Service<'_>, fed: u64, given: usize) {
+    fn await_all(&self, service: &mut Service<'_>, fed: u64, given: usize) -> Result<(), Inconclusive> {
         let (mut most, mut since) = (0, Instant::now());
         loop {
             let begun = Instant::now();
@@ -170,12 +199,15 @@ impl Pair<'_> {
             let is_enough = arrived.len() >= given;
             let found = arrived.into_iter().collect::<BTreeSet<_>>().len();
             if is_enough && found as u64 >= fed {
-                return;
+                return Ok(());
             }
             if found > most {
                 (most, since) = (found, Instant::now());
             }
             service.supervise();
+            if since.elapsed() > PATIENCE {
+                self.blame_server()?;
+            }
             let mut said =
                 || format!("{}: {found} of {fed} have arrived; {}", self.name, service.run().said());
             assert!(since.elapsed() < LIMIT, "{}", said());

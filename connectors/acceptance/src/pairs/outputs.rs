@@ -164,6 +164,10 @@ impl Output for KafkaOutput {
         numbers_of(&lock(&self.0), "out")
     }
 
+    fn faults(&self) -> Vec<String> {
+        lock(&self.0).lost_ends("out")
+    }
+
     fn restart(&self, pause: Duration) {
         let mut broker = lock(&self.0);
         broker.kill();

@@ -1,5 +1,6 @@
 //! Apache Kafka: one node that is broker and controller (KRaft).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -159,6 +160,34 @@ impl Kafka {
         command
     }
 
+    /// The transactions of `topic` whose end the broker has lost, one line each: the coordinator has noted an end that a partition never got. That happens when it is
+    /// killed between both. What such a transaction wrote stays hidden, or appears with the next transaction of its producer even if it was aborted: no client can
+    /// help that.
+    ///
+    /// # Panics
+    /// If Kafka's own tools fail.
+    #[must_use]
+    pub fn lost_ends(&self, topic: &str) -> Vec<String> {
+        let mut command = Self::tool("org.apache.kafka.tools.TransactionsCommand");
+        command.args(["--bootstrap-server", &self.address(), "find-hanging", "--broker-id", "1"]);
+        let hanging = String::from_utf8_lossy(&process::succeed(&mut command)).into_owned();
+        let hanging = hanging.lines().skip_while(|line| !line.starts_with("Topic")).skip(1);
+        let mut lost: Vec<String> = hanging.map(|line| format!("hanging: {line}")).collect();
+        let folders = std::fs::read_dir(self.server.file("data")).expect("a folder").flatten();
+        let folders = folders.map(|folder| folder.path());
+        for folder in folders.filter(|folder| is_partition_of(folder, topic)) {
+            let mut segments: Vec<_> = std::fs::read_dir(&folder).expect("a folder").flatten().collect();
+            segments.retain(|file| file.path().extension().is_some_and(|extension| extension == "log"));
+            segments.sort_by_key(std::fs::DirEntry::file_name);
+            let paths: Vec<_> = segments.iter().map(|file| file.path().display().to_string()).collect();
+            let mut command = Self::tool("org.apache.kafka.tools.DumpLogSegments");
+            let dump = process::succeed(command.arg("--files").arg(paths.join(",")));
+            let ends = transactions_without_end(&String::from_utf8_lossy(&dump));
+            lost.extend(ends.into_iter().map(|end| format!("{}: {end}", folder.display())));
+        }
+        lost
+    }
+
     /// `kcat` with this broker, for more arguments.
     #[must_use]
     pub fn kcat(&self) -> Command {
@@ -168,6 +197,35 @@ impl Kafka {
         command.arg("-b").arg(self.address());
         command
     }
+}
+
+/// Whether `folder` has a partition of `topic`.
+fn is_partition_of(folder: &Path, topic: &str) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.rsplit_once('-').is_some_and(|(name, number)| name == topic && number.parse::<u32>().is_ok())
+}
+
+/// The transactions in a dump of a partition that another one of the same producer follows before they have ended.
+fn transactions_without_end(dump: &str) -> Vec<String> {
+    let value = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!(" {name}: "))?;
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    let (mut open, mut lost) = (BTreeMap::new(), Vec::new());
+    for line in dump.lines().filter(|line| line.starts_with("baseOffset: ")) {
+        let (Some(producer), Some(epoch)) = (value(line, "producerId"), value(line, "producerEpoch")) else {
+            continue;
+        };
+        if value(line, "isControl").as_deref() == Some("true") {
+            open.remove(&producer);
+        } else if value(line, "isTransactional").as_deref() == Some("true") {
+            let before = open.insert(producer.clone(), epoch.clone());
+            if let Some(before) = before.filter(|before| *before != epoch) {
+                lost.push(format!("epoch {before} of producer {producer} has no end before {line}"));
+            }
+        }
+    }
+    lost
 }
 
 /// A small heap, and code that is compiled quickly rather than well.
@@ -289,4 +347,32 @@ fn ask(port: u16, kind: u16, version: u16, body: &[u8]) -> io::Result<Vec<u8>> {
 fn put(body: &mut Vec<u8>, text: &str) {
     body.extend((text.len() as u16).to_be_bytes());
     body.extend(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_another_one_follows_before_its_end_is_found() {
+        let line = |producer: u32, epoch: u32, is_control: bool| {
+            format!(
+                "baseOffset: 0 lastOffset: 0 producerId: {producer} producerEpoch: {epoch} isTransactional: true isControl: {is_control} position: 0\n"
+            )
+        };
+        let data = |epoch| line(7, epoch, false);
+        let ended = data(1)
+            + &data(1)
+            + &line(7, 2, true)
+            + &data(2)
+            + &line(8, 5, false)
+            + &line(7, 2, true)
+            + &data(3);
+        assert!(transactions_without_end(&ended).is_empty());
+        let lost = transactions_without_end(&(ended + &data(4)));
+        assert!(
+            matches!(&lost[..], [lost] if lost.starts_with("epoch 3 of producer 7 has no end")),
+            "{lost:?}"
+        );
+    }
 }

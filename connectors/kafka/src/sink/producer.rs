@@ -29,6 +29,9 @@ const ROOM: Duration = Duration::from_millis(50);
 /// How long the end of an abandoned session may take.
 const ABORT: Duration = Duration::from_secs(1);
 
+/// Brokers do not answer while a transaction with the epoch is open. They end it, unless a coordinator that was killed has lost its end.
+const READING_THE_EPOCH: &str = "reading the last epoch (if this lasts, Kafka's tool `kafka-transactions find-hanging` shows whether the brokers have lost the end of a transaction)";
+
 /// What a session is made of.
 pub(super) struct Writer {
     pub(super) config: ClientConfig,
@@ -137,7 +140,7 @@ impl Session {
             let last = self.patience.wait(|step| marker.last_epoch(step));
             let last = last.map_err(|error| {
                 listen(|| drop(marker.consumer.poll(Duration::ZERO)));
-                failed(&self.brokers, "reading the last epoch", &error, marker.consumer.context())
+                failed(&self.brokers, READING_THE_EPOCH, &error, marker.consumer.context())
             })?;
             if last.is_some_and(|last| last >= epoch) {
                 return Ok(false);
