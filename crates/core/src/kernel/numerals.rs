@@ -6,9 +6,10 @@
     expect(unsafe_code, reason = "instructions that not every processor has are chosen at run time")
 )]
 
+use super::digits::ZEROS;
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
-const ZEROS: u64 = ONES * b'0' as u64;
 
 /// The relevant bytes of a field.
 #[derive(Clone, Copy, Debug, Default)]
