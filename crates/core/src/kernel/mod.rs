@@ -30,5 +30,7 @@ pub(crate) mod stops;
 #[cfg(test)]
 mod testing;
 mod tiers;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod vectors;
 mod wide;
 pub mod window;

@@ -100,7 +100,7 @@ fn power(mark: u64) -> f64 {
 pub fn read(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec<u32>) {
     #[cfg(target_arch = "x86_64")]
     {
-        if x86::has_avx512() {
+        if super::vectors::has_avx512() {
             // SAFETY: the processor has all that is needed, as was just asked.
             return unsafe { x86::read_avx512(numerals, mark, values, others) };
         }
@@ -151,15 +151,7 @@ fn read_group<const LANES: usize>(
 mod x86 {
     use super::{Numeral, read_by};
 
-    /// Whether [`read_avx512`] may be called.
-    pub(super) fn has_avx512() -> bool {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-    }
-
-    /// Requires [`has_avx512`].
+    /// Requires [`has_avx512`](crate::kernel::vectors::has_avx512).
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
     pub(super) fn read_avx512(numerals: &[Numeral], mark: u8, values: &mut [f64], others: &mut Vec<u32>) {
         read_by::<8>(numerals, mark, values, others);

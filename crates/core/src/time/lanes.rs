@@ -53,7 +53,7 @@ impl Texts {
     pub(super) fn read_by(&self, reader: &impl ReadLanes, times: &mut [Timestamp; LANES]) -> u8 {
         #[cfg(target_arch = "x86_64")]
         {
-            if x86::has_avx512() {
+            if crate::kernel::vectors::has_avx512() {
                 // SAFETY: the processor has all that is needed, as was just asked.
                 return unsafe { x86::read_avx512(self, reader, times) };
             }
@@ -76,16 +76,7 @@ impl Texts {
 mod x86 {
     use super::{LANES, ReadLanes, Texts, Timestamp};
 
-    /// Whether [`read_avx512`] may be called.
-    #[inline]
-    pub(super) fn has_avx512() -> bool {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-    }
-
-    /// Requires [`has_avx512`].
+    /// Requires [`has_avx512`](crate::kernel::vectors::has_avx512).
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
     pub(super) fn read_avx512(texts: &Texts, reader: &impl ReadLanes, times: &mut [Timestamp; LANES]) -> u8 {
         texts.bits(reader, times)
